@@ -1,0 +1,1 @@
+"""What an agent sees, wants and says: pure values and pure functions."""

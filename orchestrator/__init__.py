@@ -1,0 +1,1 @@
+"""Who runs when; talks to the world."""
