@@ -1,0 +1,1 @@
+"""The builder: one of the four roles."""

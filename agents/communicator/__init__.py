@@ -1,0 +1,1 @@
+"""The communicator: one of the four roles."""

@@ -1,0 +1,1 @@
+"""The planner: one of the four roles."""

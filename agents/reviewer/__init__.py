@@ -1,0 +1,1 @@
+"""The reviewer: one of the four roles."""
