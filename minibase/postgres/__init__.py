@@ -1,0 +1,1 @@
+"""A private PostgreSQL server: its binaries, its process, its first contents and its migrations."""

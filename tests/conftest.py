@@ -1,0 +1,63 @@
+"""A real, bootstrapped Postgres for everybody: one server per test session, one fresh database per test."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from anyio.from_thread import start_blocking_portal
+
+from minibase.postgres.account import pick_account
+from minibase.postgres.binaries import Binaries, find_binaries, reachable_binaries
+from minibase.postgres.bootstrap import bootstrap
+from minibase.postgres.database import clone_database, drop_database
+from minibase.postgres.endpoint import Endpoint, Login
+from minibase.postgres.server import Server, ServerPlan, free_port, open_server
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def binaries() -> Binaries:
+    return find_binaries(os.environ.get("MINIBASE_PG_BIN"))
+
+
+@pytest.fixture(scope="session")
+def server(binaries: Binaries) -> Iterator[Server]:
+    """The session's server, run by a loop of its own; its database `postgres` is the template that tests clone."""
+    home = Path(tempfile.mkdtemp(prefix="minibase-tests-"))
+    account = pick_account()
+    if account is not None:
+        home.chmod(0o711)  # pytest's own folders are closed to the account that runs Postgres for root
+    plan = ServerPlan(
+        home=home,
+        log=home / "postgres.log",
+        binaries=reachable_binaries(binaries, account, home),
+        account=account,
+        port=free_port(),
+        durable=False,
+    )
+    passwords = {login.value: secrets.token_urlsafe(12) for login in Login}
+    try:
+        with (
+            start_blocking_portal() as portal,
+            portal.wrap_async_context_manager(open_server(plan, passwords)) as running,
+        ):
+            portal.call(bootstrap, running.endpoint)
+            yield running
+    finally:
+        shutil.rmtree(home)
+
+
+@pytest.fixture
+async def endpoint(server: Server) -> AsyncIterator[Endpoint]:
+    """A fresh database with everything minibase bootstraps and nothing else."""
+    clone = await clone_database(server.endpoint, f"test_{next(_numbers)}")
+    yield clone
+    await drop_database(clone)
