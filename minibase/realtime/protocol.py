@@ -1,0 +1,348 @@
+"""The life of one socket's channels, without a socket: a message in, effects out.
+
+A channel is absent, joining (its subscription is being made to stand, see `stood`) or joined:
+
+    absent  --phx_join-->  joining  --stood-->  joined  --phx_leave, expiry, bad token-->  absent
+
+The shell carries out effects in order and handles the next message only afterwards, so a join is answered before
+anything that follows it on the same socket.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import Enum, auto
+from typing import Any, assert_never
+
+import orjson
+
+from minibase.realtime import joins, messages, tokens
+from minibase.realtime.joins import Join
+from minibase.realtime.messages import (
+    PHOENIX,
+    PREFIX,
+    BinaryBroadcast,
+    Broadcast,
+    ClientEvent,
+    Incoming,
+    Outgoing,
+    Push,
+    ServerEvent,
+    TextFrame,
+)
+from minibase.realtime.tokens import Claims, RefusedTokenError, Verify
+
+SUBSCRIBED = "Subscribed to PostgreSQL"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one socket may do. The figures are those of a self-hosted Realtime."""
+
+    channels: int = 100
+    broadcast_bytes: int = 3_000_000
+    frame_bytes: int = 5_000_000
+
+
+class Phase(Enum):
+    JOINING = auto()
+    JOINED = auto()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Channel:
+    topic: str
+    join_ref: str | None
+    join_message_ref: str | None
+    join: Join
+    token: str
+    claims: Claims
+    phase: Phase = Phase.JOINING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Send:
+    """Say this on the socket."""
+
+    message: Outgoing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subscribe:
+    """Make the channel's bindings stand with its claims, then report with `stood`. Also repeats it for new claims."""
+
+    channel: Channel
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unsubscribe:
+    """Nothing more reaches this channel."""
+
+    topic: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FanOut:
+    """Say this to everybody in the channel's room, the channel itself only if it asked for that."""
+
+    channel: Channel
+    message: Outgoing
+
+
+Effect = Send | Subscribe | Unsubscribe | FanOut
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stood:
+    """The subscription stands: every change committed from here on reaches the channel."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """It does not stand, for a reason the subscriber can read."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unavailable:
+    """The database cannot be asked now; the client should try again. `reason` carries the code it looks for."""
+
+    reason: str
+
+
+Outcome = Stood | Failed | Unavailable
+
+
+class Protocol:
+    """One socket's state. `verify` turns a token into claims; `now` is seconds since the epoch, always an argument."""
+
+    def __init__(self, *, token: str, verify: Verify, limits: Limits) -> None:
+        self._token = token
+        self._verify = verify
+        self._limits = limits
+        self._channels: dict[str, Channel] = {}
+
+    @property
+    def channels(self) -> tuple[Channel, ...]:
+        return tuple(self._channels.values())
+
+    @property
+    def next_expiry(self) -> float | None:
+        """When `expire` has something to do next, if ever."""
+        return min((channel.claims.expires_at for channel in self._channels.values()), default=None)
+
+    def receive(self, message: Incoming, now: float) -> list[Effect]:
+        match message:
+            case BinaryBroadcast():
+                return self._in_channel(message, now)
+            case TextFrame(topic=messages.PHOENIX):
+                return self._phoenix(message)
+            case TextFrame(event=ClientEvent.JOIN):
+                return self._join(message, now)
+            case TextFrame():
+                return self._in_channel(message, now)
+            case _:
+                assert_never(message)
+
+    def stood(self, channel: Channel, outcome: Outcome) -> list[Effect]:
+        """What became of a `Subscribe`; stale if the channel has been left or joined anew since."""
+        current = self._channels.get(channel.topic)
+        if current is None or current.join_ref != channel.join_ref:
+            return []
+        if current.phase is Phase.JOINED:
+            return self._notice(current, outcome)
+        refused = _refusal_of(channel.join, outcome)
+        if refused is not None:
+            del self._channels[channel.topic]
+            return [Unsubscribe(topic=channel.topic), _refuse(channel, refused)]
+        self._channels[channel.topic] = replace(current, phase=Phase.JOINED)
+        response = {"postgres_changes": channel.join.echoes}
+        accepted = messages.reply_ok(channel.topic, channel.join_message_ref, channel.join_ref, response)
+        return [Send(message=accepted), *self._notice(current, outcome)]
+
+    def expire(self, now: float) -> list[Effect]:
+        """The end of every channel whose token has run out."""
+        over = [channel for channel in self.channels if channel.claims.expires_at <= now]
+        return [
+            effect for channel in over for effect in self._end(channel, tokens.expired(channel.claims.expires_at, now))
+        ]
+
+    # -- messages of the socket itself
+
+    def _phoenix(self, frame: TextFrame) -> list[Effect]:
+        if frame.event != ClientEvent.HEARTBEAT:
+            return [_unmatched(frame)]
+        return [Send(message=messages.reply_ok(PHOENIX, frame.ref, frame.join_ref))]
+
+    # -- joining
+
+    def _join(self, frame: TextFrame, now: float) -> list[Effect]:
+        effects = self._replace_former(frame.topic)
+        # Python sends no join_ref of its own in some versions: the join's ref is then its name.
+        join_ref = frame.join_ref or frame.ref
+        try:
+            channel = self._admit(frame, join_ref, now)
+        except JoinError as refused:
+            reply = messages.reply_error(frame.topic, frame.ref, join_ref, {"reason": str(refused)})
+            return [*effects, Send(message=reply)]
+        self._channels[channel.topic] = channel
+        return [*effects, Subscribe(channel=channel)]
+
+    def _replace_former(self, topic: str) -> list[Effect]:
+        former = self._channels.pop(topic, None)
+        if former is None:
+            return []
+        return [Unsubscribe(topic=topic), Send(message=messages.close(topic, former.join_ref))]
+
+    def _admit(self, frame: TextFrame, join_ref: str | None, now: float) -> Channel:
+        if not frame.topic.startswith(PREFIX):
+            raise JoinError(f"unmatched topic: {frame.topic!r} does not begin with {PREFIX!r}")
+        if frame.topic == PREFIX:
+            raise JoinError("TopicNameRequired: You must provide a topic name")
+        if len(self._channels) >= self._limits.channels:
+            raise JoinError("ChannelRateLimitReached: Too many channels")
+        join = joins.parse(frame.payload)
+        token = join.token or self._token
+        try:
+            claims = self._verify(token)
+        except RefusedTokenError as refused:
+            raise JoinError(str(refused)) from refused
+        if claims.expires_at <= now:
+            raise JoinError(f"InvalidJWTToken: {tokens.expired(claims.expires_at, now)}")
+        if join.private:
+            name = frame.topic.removeprefix(PREFIX)
+            raise JoinError(
+                f"Unauthorized: You do not have permissions to read from this Channel topic: {name} "
+                "(this server does not offer private channels)"
+            )
+        return Channel(
+            topic=frame.topic,
+            join_ref=join_ref,
+            join_message_ref=frame.ref,
+            join=join,
+            token=token,
+            claims=claims,
+        )
+
+    def _notice(self, channel: Channel, outcome: Outcome) -> list[Effect]:
+        match outcome:
+            case Stood() if not channel.join.bindings:
+                return []
+            case Stood():
+                return [Send(message=messages.system(channel.topic, ok=True, message=SUBSCRIBED))]
+            case Failed(message=message) | Unavailable(reason=message):
+                return [Send(message=messages.system(channel.topic, ok=False, message=message))]
+            case _:
+                assert_never(outcome)
+
+    # -- messages of a channel
+
+    def _in_channel(self, frame: Incoming, now: float) -> list[Effect]:
+        channel = self._channels.get(frame.topic)
+        if channel is None:
+            return [_absent(frame)]
+        if frame.join_ref not in (None, channel.join_ref):
+            return []  # meant for an earlier join of this topic
+        if isinstance(frame, BinaryBroadcast):
+            return self._broadcast_binary(channel, frame)
+        return self._act(channel, frame, now)
+
+    def _act(self, channel: Channel, frame: TextFrame, now: float) -> list[Effect]:
+        match frame.event:
+            case ClientEvent.LEAVE:
+                return self._leave(channel, frame)
+            case ClientEvent.ACCESS_TOKEN:
+                return self._renew(channel, frame.payload.get("access_token"), now)
+            case ClientEvent.BROADCAST:
+                return self._broadcast_text(channel, frame)
+            case _:
+                return []
+
+    def _leave(self, channel: Channel, frame: TextFrame) -> list[Effect]:
+        del self._channels[channel.topic]
+        return [
+            Unsubscribe(topic=channel.topic),
+            Send(message=messages.reply_ok(channel.topic, frame.ref, channel.join_ref)),
+            Send(message=messages.close(channel.topic, channel.join_ref)),
+        ]
+
+    def _renew(self, channel: Channel, value: Any, now: float) -> list[Effect]:
+        token = joins.usable_token(value)
+        if token is None or token == channel.token:
+            return []
+        try:
+            claims = self._verify(token)
+        except RefusedTokenError as refused:
+            return self._end(channel, refused.text)
+        if claims.expires_at <= now:
+            return self._end(channel, tokens.expired(claims.expires_at, now))
+        renewed = replace(channel, token=token, claims=claims)
+        self._channels[channel.topic] = renewed
+        return [Subscribe(channel=renewed)]
+
+    def _end(self, channel: Channel, reason: str) -> list[Effect]:
+        """The server ends a channel: in words first, for after the close clients forget the topic."""
+        del self._channels[channel.topic]
+        return [
+            Unsubscribe(topic=channel.topic),
+            Send(message=messages.system(channel.topic, ok=False, message=reason, extension="system")),
+            Send(message=messages.close(channel.topic, channel.join_ref)),
+        ]
+
+    # -- broadcast
+
+    def _broadcast_text(self, channel: Channel, frame: TextFrame) -> list[Effect]:
+        message = Push(topic=channel.topic, event=ServerEvent.BROADCAST, payload=frame.payload)
+        size = len(orjson.dumps(frame.payload))
+        return self._broadcast(channel, frame.ref, message, size)
+
+    def _broadcast_binary(self, channel: Channel, frame: BinaryBroadcast) -> list[Effect]:
+        message = Broadcast(topic=channel.topic, event=frame.event, body=frame.body, encoding=frame.encoding)
+        return self._broadcast(channel, frame.ref, message, len(frame.body))
+
+    def _broadcast(self, channel: Channel, ref: str | None, message: Outgoing, size: int) -> list[Effect]:
+        fits = size <= self._limits.broadcast_bytes
+        effects: list[Effect] = [FanOut(channel=channel, message=message)] if fits else []
+        if channel.join.acknowledge:
+            reply = (
+                messages.reply_ok(channel.topic, ref, channel.join_ref)
+                if fits
+                else messages.reply_error(channel.topic, ref, channel.join_ref, {"error": "payload_size_exceeded"})
+            )
+            effects.append(Send(message=reply))
+        return effects
+
+
+class JoinError(Exception):
+    """A join answered with an error; the text is the reason, beginning with the code clients look for."""
+
+
+def _refusal_of(join: Join, outcome: Outcome) -> str | None:
+    """Why a join fails as a whole. A bad binding does so only for clients that asked to wait for the database."""
+    match outcome:
+        case Stood():
+            return None
+        case Unavailable(reason=reason):
+            return reason
+        case Failed(message=message):
+            return f"RealtimeDisabledForConfiguration: {message}" if join.wait else None
+        case _:
+            assert_never(outcome)
+
+
+def _refuse(channel: Channel, reason: str) -> Send:
+    reply = messages.reply_error(channel.topic, channel.join_message_ref, channel.join_ref, {"reason": reason})
+    return Send(message=reply)
+
+
+def _absent(frame: Incoming) -> Send:
+    """The answer on a topic that is not joined: leaving it is fine, anything else is not."""
+    if isinstance(frame, TextFrame) and frame.event == ClientEvent.LEAVE:
+        return Send(message=messages.reply_ok(frame.topic, frame.ref, frame.join_ref))
+    return _unmatched(frame)
+
+
+def _unmatched(frame: Incoming) -> Send:
+    reason = {"reason": "unmatched topic"}
+    return Send(message=messages.reply_error(frame.topic, frame.ref, frame.join_ref, reason))

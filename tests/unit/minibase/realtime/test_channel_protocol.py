@@ -1,0 +1,275 @@
+"""One socket's channels as tables of message in, effects out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+
+from minibase.realtime.messages import (
+    BinaryBroadcast,
+    Broadcast,
+    Encoding,
+    Push,
+    ServerEvent,
+    TextFrame,
+    close,
+    reply_error,
+    reply_ok,
+    system,
+)
+from minibase.realtime.protocol import (
+    Effect,
+    Failed,
+    FanOut,
+    Limits,
+    Protocol,
+    Send,
+    Stood,
+    Subscribe,
+    Unavailable,
+    Unsubscribe,
+)
+from minibase.realtime.tokens import Claims, RefusedTokenError, refusal
+
+TOPIC = "realtime:room"
+NOW = 1_000.0
+
+
+def verify(token: str) -> Claims:
+    """Tokens of these tests read `role@expiry`."""
+    role, separator, expiry = token.partition("@")
+    if not separator:
+        raise refusal("malformed", token, NOW)
+    return Claims(role=role, expires_at=float(expiry), text=orjson.dumps({"role": role}).decode())
+
+
+def new_protocol(**limits: int) -> Protocol:
+    return Protocol(token="anon@5000", verify=verify, limits=Limits(**limits))
+
+
+def frame(event: str, payload: dict[str, Any] | None = None, **fields: Any) -> TextFrame:
+    return TextFrame(**{"topic": TOPIC, "event": event, "payload": payload or {}, "ref": "2", "join_ref": "1"} | fields)
+
+
+def join_frame(config: dict[str, Any] | None = None, **fields: Any) -> TextFrame:
+    payload = {"config": config or {}, **fields.pop("payload", {})}
+    return frame("phx_join", payload, **{"ref": "1"} | fields)
+
+
+def joined(protocol: Protocol, config: dict[str, Any] | None = None, **fields: Any) -> list[Effect]:
+    *_, subscribe = protocol.receive(join_frame(config, **fields), NOW)
+    assert isinstance(subscribe, Subscribe)
+    return protocol.stood(subscribe.channel, Stood())
+
+
+def sent(effects: list[Effect]) -> list[Any]:
+    return [effect.message for effect in effects if isinstance(effect, Send)]
+
+
+def reason(effects: list[Effect]) -> str:
+    (message,) = sent(effects)
+    assert isinstance(message, Push)
+    assert message.payload["status"] == "error"
+    return str(message.payload["response"]["reason"])
+
+
+def test_heartbeat() -> None:
+    heartbeat = TextFrame(topic="phoenix", event="heartbeat", payload={}, ref="7")
+    assert sent(new_protocol().receive(heartbeat, NOW)) == [reply_ok("phoenix", "7", None)]
+
+
+def test_join_is_answered_once_the_subscription_stands() -> None:
+    protocol = new_protocol()
+    entries = [{"schema": "public", "event": "*", "extra": 1}, {"event": "INSERT", "schema": "public", "table": "t"}]
+    effects = protocol.receive(join_frame({"postgres_changes": entries}), NOW)
+    assert [type(effect) for effect in effects] == [Subscribe]
+    assert isinstance(effects[0], Subscribe)
+    answer, notice = sent(protocol.stood(effects[0].channel, Stood()))
+    echoes = answer.payload["response"]["postgres_changes"]
+    assert [{**echo, "id": None} for echo in echoes] == [{**entry, "id": None} for entry in entries]
+    assert [list(echo)[:-1] for echo in echoes] == [list(entry) for entry in entries]
+    assert all(0 < echo["id"] < 2**53 for echo in echoes)
+    assert echoes[0]["id"] != echoes[1]["id"]
+    assert notice == system(TOPIC, ok=True, message="Subscribed to PostgreSQL")
+
+
+def test_join_without_bindings_has_no_notice() -> None:
+    assert sent(joined(new_protocol())) == [reply_ok(TOPIC, "1", "1", {"postgres_changes": ()})]
+
+
+def test_bad_binding_leaves_the_channel_joined() -> None:
+    protocol = new_protocol()
+    config = {"postgres_changes": [{"schema": "public", "table": "t", "filter": "id=zz.1"}]}
+    (effect,) = protocol.receive(join_frame(config), NOW)
+    assert isinstance(effect, Subscribe)
+    assert effect.channel.join.problem is not None
+    answer, notice = sent(protocol.stood(effect.channel, Failed(message=effect.channel.join.problem)))
+    assert answer.payload["status"] == "ok"
+    assert notice.payload["status"] == "error"
+    assert "zz" in notice.payload["message"]
+    assert len(protocol.channels) == 1
+
+
+def test_bad_binding_refuses_a_join_that_waits() -> None:
+    protocol = new_protocol()
+    (effect,) = protocol.receive(join_frame({"postgres_changes_options": {"wait": True}}), NOW)
+    assert isinstance(effect, Subscribe)
+    effects = protocol.stood(effect.channel, Failed(message="no such table"))
+    assert effects[0] == Unsubscribe(topic=TOPIC)
+    assert reason(effects) == "RealtimeDisabledForConfiguration: no such table"
+    assert protocol.channels == ()
+
+
+def test_database_out_of_reach_refuses_the_join() -> None:
+    protocol = new_protocol()
+    (effect,) = protocol.receive(join_frame(), NOW)
+    assert isinstance(effect, Subscribe)
+    effects = protocol.stood(effect.channel, Unavailable(reason="UnableToConnectToProject: try again"))
+    assert reason(effects) == "UnableToConnectToProject: try again"
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        (join_frame(topic="realtime:"), "TopicNameRequired: You must provide a topic name"),
+        (join_frame(topic="room"), "unmatched topic"),
+        (join_frame(payload={"access_token": "nonsense"}), "MalformedJWT: "),
+        (join_frame(payload={"access_token": "a@990"}), "InvalidJWTToken: Token has expired 10 seconds ago"),
+        (join_frame({"private": True}), "Unauthorized: You do not have permissions to read from this Channel topic: "),
+    ],
+)
+def test_refused_joins(message: TextFrame, expected: str) -> None:
+    protocol = new_protocol()
+    assert reason(protocol.receive(message, NOW)).startswith(expected)
+    assert protocol.channels == ()
+
+
+def test_one_channel_too_many() -> None:
+    protocol = new_protocol(channels=1)
+    joined(protocol)
+    assert reason(protocol.receive(join_frame(topic="realtime:b"), NOW)).startswith("ChannelRateLimitReached")
+
+
+def test_new_style_key_in_the_join_means_the_connections_token() -> None:
+    protocol = new_protocol()
+    joined(protocol, payload={"access_token": "sb_publishable_x"})
+    assert protocol.channels[0].claims.role == "anon"
+
+
+def test_join_of_a_joined_topic_closes_the_first() -> None:
+    protocol = new_protocol()
+    joined(protocol)
+    effects = protocol.receive(join_frame(ref="9", join_ref="9"), NOW)
+    assert effects[:2] == [Unsubscribe(topic=TOPIC), Send(message=close(TOPIC, "1"))]
+    assert isinstance(effects[2], Subscribe)
+
+
+def test_outcome_for_a_former_join_is_stale() -> None:
+    protocol = new_protocol()
+    (first,) = protocol.receive(join_frame(), NOW)
+    assert isinstance(first, Subscribe)
+    protocol.receive(join_frame(ref="9", join_ref="9"), NOW)
+    assert protocol.stood(first.channel, Stood()) == []
+
+
+def test_leave() -> None:
+    protocol = new_protocol()
+    joined(protocol)
+    assert protocol.receive(frame("phx_leave"), NOW) == [
+        Unsubscribe(topic=TOPIC),
+        Send(message=reply_ok(TOPIC, "2", "1")),
+        Send(message=close(TOPIC, "1")),
+    ]
+    assert sent(protocol.receive(frame("phx_leave", ref="3"), NOW)) == [reply_ok(TOPIC, "3", "1")]
+
+
+def test_anything_else_on_a_topic_not_joined() -> None:
+    assert sent(new_protocol().receive(frame("broadcast"), NOW)) == [
+        reply_error(TOPIC, "2", "1", {"reason": "unmatched topic"})
+    ]
+
+
+def test_message_for_an_earlier_join_is_ignored() -> None:
+    protocol = new_protocol()
+    joined(protocol)
+    assert protocol.receive(frame("phx_leave", join_ref="0"), NOW) == []
+    assert protocol.receive(frame("phx_leave", join_ref=None), NOW) != []
+
+
+@pytest.mark.parametrize("token", [None, 5, "sb_secret_x", "anon@5000"])
+def test_token_refreshes_that_change_nothing(token: object) -> None:
+    protocol = new_protocol()
+    joined(protocol)
+    assert protocol.receive(frame("access_token", {"access_token": token}), NOW) == []
+
+
+def test_new_token_registers_anew_without_an_answer() -> None:
+    protocol = new_protocol()
+    joined(protocol, {"postgres_changes": [{"schema": "public"}]})
+    (effect,) = protocol.receive(frame("access_token", {"access_token": "alice@3000"}), NOW)
+    assert isinstance(effect, Subscribe)
+    assert effect.channel.claims.role == "alice"
+    assert protocol.next_expiry == 3000
+    notice = system(TOPIC, ok=True, message="Subscribed to PostgreSQL")
+    assert sent(protocol.stood(effect.channel, Stood())) == [notice]
+
+
+@pytest.mark.parametrize(("token", "words"), [("nonsense", "not a valid JWT"), ("a@990", "expired 10 seconds ago")])
+def test_bad_new_token_ends_the_channel_in_words(token: str, words: str) -> None:
+    protocol = new_protocol()
+    joined(protocol)
+    unsubscribe, notice, closing = protocol.receive(frame("access_token", {"access_token": token}), NOW)
+    assert unsubscribe == Unsubscribe(topic=TOPIC)
+    assert isinstance(notice, Send)
+    assert isinstance(notice.message, Push)
+    assert notice.message.payload["extension"] == "system"
+    assert words in notice.message.payload["message"]
+    assert closing == Send(message=close(TOPIC, "1"))
+
+
+def test_expiry_ends_the_channel() -> None:
+    protocol = new_protocol()
+    joined(protocol)
+    assert protocol.next_expiry == 5000
+    assert protocol.expire(4999.9) == []
+    assert sent(protocol.expire(5003.0)) == [
+        system(TOPIC, ok=False, message="Token has expired 3 seconds ago", extension="system"),
+        close(TOPIC, "1"),
+    ]
+    assert protocol.next_expiry is None
+
+
+def test_broadcast_goes_to_the_room_unacknowledged() -> None:
+    protocol = new_protocol()
+    joined(protocol)
+    payload = {"type": "broadcast", "event": "cursor", "payload": {"x": 1}}
+    (effect,) = protocol.receive(frame("broadcast", payload), NOW)
+    assert isinstance(effect, FanOut)
+    assert effect.message == Push(topic=TOPIC, event=ServerEvent.BROADCAST, payload=payload)
+
+
+def test_acknowledged_binary_broadcast() -> None:
+    protocol = new_protocol(broadcast_bytes=8)
+    joined(protocol, {"broadcast": {"ack": "true", "self": True}})
+    message = BinaryBroadcast(topic=TOPIC, event="e", body=b"{}", encoding=Encoding.JSON, ref="4")
+    fan_out, answer = protocol.receive(message, NOW)
+    assert isinstance(fan_out, FanOut)
+    assert fan_out.message == Broadcast(topic=TOPIC, event="e", body=b"{}", encoding=Encoding.JSON)
+    assert answer == Send(message=reply_ok(TOPIC, "4", "1"))
+    big = BinaryBroadcast(topic=TOPIC, event="e", body=b"123456789", encoding=Encoding.JSON, ref="5")
+    assert sent(protocol.receive(big, NOW)) == [reply_error(TOPIC, "5", "1", {"error": "payload_size_exceeded"})]
+
+
+def test_unknown_events_are_ignored() -> None:
+    protocol = new_protocol()
+    joined(protocol)
+    assert protocol.receive(frame("whatever"), NOW) == []
+
+
+@pytest.mark.parametrize("error", ["malformed", "signature", "algorithm", "claims", "not_yet", "expired"])
+def test_every_reason_of_the_keyring_has_words(error: str) -> None:
+    refused = refusal(error, "not.a.token", NOW)
+    assert isinstance(refused, RefusedTokenError)
+    assert str(refused) == f"{refused.code}: {refused.text}"
