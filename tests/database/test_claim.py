@@ -1,0 +1,109 @@
+"""claim_due_stacks: who gets which stack, under which fence, and what the snapshot says."""
+
+from __future__ import annotations
+
+import uuid
+
+import anyio
+import asyncpg
+
+from minibase.postgres.endpoint import Login
+
+
+async def test_only_running_stacks_that_are_due_are_claimed(db):
+    running = await db.stack("Running")
+    await db.stack("Idle", "idle")
+    assert [s["stack_id"] for s in await db.claim()] == [str(running)]
+
+
+async def test_a_claimed_stack_is_nobody_elses_until_the_lease_ends(db):
+    await db.set_clock("2026-01-01T00:00:00Z")
+    await db.stack()
+    first = await db.claim()
+    assert await db.claim() == []
+    await db.pass_time(15.1)
+    second = await db.claim()
+    assert second[0]["fence"] == first[0]["fence"] + 1
+
+
+async def test_two_daemons_at_once_share_the_stacks_without_overlap(db):
+    for n in range(40):
+        await db.stack(f"Stack {n}")
+    got: list[str] = []
+
+    async def daemon() -> None:
+        connection = await asyncpg.connect(db.endpoint.dsn(Login.API))
+        other = type(db)(endpoint=db.endpoint, machine=connection, admin=db.admin)
+        for _ in range(5):
+            got.extend(s["stack_id"] for s in await other.claim(max=5))
+        await connection.close()
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(4):
+            tasks.start_soon(daemon)
+    assert len(got) == len(set(got)) == 40
+
+
+async def test_priority_goes_first_but_waiting_outweighs_it_in_time(db):
+    await db.set_clock("2026-01-01T00:00:00Z")
+    low = await db.stack("Low", priority=2)
+    await db.pass_time(20)
+    high = await db.stack("High", priority=5)
+    assert [s["stack_id"] for s in await db.claim(max=1)] == [str(high)]
+    await db.admin.execute("delete from agent_stacks where id = $1", high)
+    await db.set_clock("2026-01-01T00:05:00Z")
+    await db.stack("Higher", priority=10)
+    assert [s["stack_id"] for s in await db.claim(max=1)] == [str(low)]
+
+
+async def test_the_snapshot_holds_what_agents_see(db):
+    stack = await db.stack("Owls")
+    other = await db.stack("Boats", "idle")
+    await db.admin.execute("insert into project_ideas (stack_id, title) values ($1, 'Timer')", stack)
+    await db.admin.execute(
+        "insert into todos (stack_id, content, priority) values ($1, 'low', 2), ($1, 'high', 9)", stack
+    )
+    await db.admin.execute("insert into user_messages (stack_id, content) values ($1, 'hello')", stack)
+    await db.admin.execute(
+        """insert into messages (from_stack_id, content, message_type)
+        values ($1, 'we launched', 'broadcast'), ($2, 'own', 'broadcast')""",
+        other,
+        stack,
+    )
+    [claimed] = await db.claim()
+    seen = claimed["snapshot"]
+    assert seen["stack"]["name"] == "Owls"
+    assert seen["stack"]["cadence_ms"] == 10000
+    assert seen["idea"]["title"] == "Timer"
+    assert [t["content"] for t in seen["todos"]] == ["high", "low"]
+    assert seen["todo_counts"]["pending"] == 2
+    assert [m["content"] for m in seen["visitor_messages"]] == ["hello"]
+    assert [m["content"] for m in seen["team_messages"]] == ["we launched"]
+    assert seen["neighbours"] == [{"id": str(other), "name": "Boats"}]
+    assert set(seen["agents"]) == {"planner", "builder", "communicator", "reviewer"}
+    assert seen["artifact"] is None
+
+
+async def test_a_stack_by_hand_is_claimed_in_any_state(db):
+    idle = await db.stack("Idle", "idle")
+    [claimed] = await db.claim(stack_id=str(idle))
+    run = {
+        "run_id": str(uuid.uuid4()),
+        "stack_id": str(idle),
+        "fence": claimed["fence"],
+        "agent": "planner",
+        "priority": 10,
+    }
+    run |= {"reason": "no idea", "key": "idea", "work_at": None, "item": None, "needs_artifact": False}
+    answer = await db.verb("begin_runs", worker=uuid.uuid4(), runs=[run])
+    assert answer["runs"][0]["verdict"] == "begun"
+
+
+async def test_next_wake_at_is_the_earliest_due_time_or_lease_end(db):
+    await db.set_clock("2026-01-01T00:00:00Z")
+    await db.stack("A")
+    answer = await db.verb("claim_due_stacks", worker=uuid.uuid4(), max=10, lease_ms=15000, cadence_ms=10000)
+    assert answer["next_wake_at"] == "2026-01-01T00:00:15+00:00"
+    await db.stack("B")
+    answer = await db.verb("claim_due_stacks", worker=uuid.uuid4(), max=0, lease_ms=15000, cadence_ms=10000)
+    assert answer["next_wake_at"] == "2026-01-01T00:00:00+00:00"
