@@ -1,0 +1,209 @@
+"""What happened, as values: one closed union, reported to one observer; loggers and metrics choose what to show."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DaemonStarted:
+    worker: str
+    url: str
+    providers: tuple[str, ...]
+    simulated: bool
+    agents: tuple[str, ...]
+    slots: int
+    cadence_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DaemonStopping:
+    running: int
+    grace_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DaemonStopped:
+    worker: str
+    abandoned: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BeatDone:
+    """One pass of the loop that found something: how many stacks, how late the latest of them was."""
+
+    cause: str
+    claimed: int
+    free_slots: int
+    took_ms: float
+    lag_ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackClaimed:
+    stack: str
+    name: str
+    fence: int
+    overruns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackSettled:
+    stack: str
+    due_in_ms: int | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackUnreadable:
+    """The snapshot does not have the agreed shape: daemon and migrations do not fit."""
+
+    stack: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentBroke:
+    """An exception inside an agent's pure function: a bug of the agent, with its stack trace."""
+
+    stack: str
+    agent: str
+    where: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunBegun:
+    stack: str
+    agent: str
+    run: str
+    priority: int
+    reason: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRefused:
+    stack: str
+    agent: str
+    verdict: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunCommitted:
+    stack: str
+    agent: str
+    run: str
+    status: str
+    verdict: str
+    action: str
+    took_ms: float
+    commit_ms: float
+    tokens: int
+    cost_usd: float
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchSent:
+    verb: str
+    items: int
+    took_ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallAttempted:
+    role: str
+    provider: str
+    model: str
+    attempt: int
+    latency_ms: int
+    tokens_in: int
+    tokens_out: int
+    cost_usd: float
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriceUnknown:
+    provider: str
+    model: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderAlarm:
+    """A provider refuses us: an operator must look at key, permission or model name."""
+
+    provider: str
+    model: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseLost:
+    stack: str
+    cause: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreAway:
+    verb: str
+    error: str
+    retry_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreBack:
+    verb: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutcomeDropped:
+    """The store refuses even a bare record of this run: a bug on our side; nothing of it landed."""
+
+    stack: str
+    run: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignalsUp:
+    pass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignalsDown:
+    error: str
+    retry_s: float
+
+
+Fact = (
+    DaemonStarted
+    | DaemonStopping
+    | DaemonStopped
+    | BeatDone
+    | StackClaimed
+    | StackSettled
+    | StackUnreadable
+    | AgentBroke
+    | RunBegun
+    | RunRefused
+    | RunCommitted
+    | BatchSent
+    | CallAttempted
+    | PriceUnknown
+    | ProviderAlarm
+    | LeaseLost
+    | StoreAway
+    | StoreBack
+    | OutcomeDropped
+    | SignalsUp
+    | SignalsDown
+)
+Observer = Callable[[Fact], None]
+
+
+def ignore(fact: Fact) -> None:
+    """The observer that looks at nothing."""

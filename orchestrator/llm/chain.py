@@ -1,0 +1,305 @@
+"""The one place where models are asked: order, deadlines, retries, fallback, breaker, ledger.
+
+providers in order -> breaker -> attempt with a deadline -> ledger -> checks -> at most one repair turn -> next provider
+-> a typed result. The SDKs' own retries are off. Which errors fall over is decided by ``values.Fault``:
+away (408, 409, 429, 498, >= 500, connection, time-out) and garbled or truncated replies do; a denied provider raises an
+alarm and is passed over; any other bad request is our bug and ends the run where it can be seen.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Generic
+
+import anyio
+from pydantic import BaseModel, ValidationError
+
+from orchestrator.facts import CallAttempted, Observer, PriceUnknown, ProviderAlarm
+from orchestrator.llm.breaker import Breaker
+from orchestrator.llm.prices import cost_usd
+from orchestrator.llm.schema import strict_schema
+from orchestrator.llm.values import (
+    Accepted,
+    Call,
+    Deferred,
+    Fault,
+    Prompt,
+    Provider,
+    ProviderError,
+    Rejected,
+    Reply,
+    Request,
+    T,
+    Turn,
+    UnacceptableError,
+)
+
+SHORTEST_WAIT_S = 5.0
+GOOD_FINISHES = frozenset({"stop", "eos"})
+REPAIR_EXCERPT = 4_000
+
+
+@dataclass(slots=True, kw_only=True)
+class _Conversation(Generic[T]):
+    """One logical call as it goes: what was said, what may still be tried."""
+
+    prompt: Prompt
+    check: Callable[[BaseModel], T]
+    ledger: list[Call]
+    deadline: float
+    turns: tuple[Turn, ...] = ()
+    may_repair: bool = True
+    unfit: str | None = None
+    away: list[str] = field(default_factory=list)
+
+
+class _UnfitError(Exception):
+    """This attempt brought nothing usable; ``repairable`` if telling the model why may help."""
+
+    def __init__(self, reason: str, *, text: str = "", repairable: bool = True) -> None:
+        super().__init__(reason)
+        self.text = text
+        self.repairable = repairable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Attempt:
+    provider: Provider
+    request: Request
+    ledger: list[Call]
+    started: float
+
+
+class Chain:
+    """Asks providers in order. Holds only the breakers; safe for any number of calls at once."""
+
+    def __init__(
+        self,
+        providers: Sequence[Provider],
+        *,
+        deadline_s: float,
+        patience_s: float,
+        observer: Observer,
+        clock: Callable[[], float] = time.monotonic,
+        chance: random.Random | None = None,
+    ) -> None:
+        self._providers = tuple(providers)
+        self._deadline_s = deadline_s
+        self._patience_s = patience_s
+        self._observer = observer
+        self._clock = clock
+        self._chance = chance or random.Random()
+        self._breakers = {provider.name: Breaker() for provider in providers}
+        self._last_errors: dict[str, str] = {}
+
+    @property
+    def simulated(self) -> bool:
+        return all(provider.simulated for provider in self._providers)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(provider.name for provider in self._providers)
+
+    def resting(self) -> Deferred | None:
+        """Why nobody can be asked now, and until when; None if somebody can. Saves beginning a hopeless run."""
+        now = self._clock()
+        rests = {provider.name: self._breakers[provider.name].rests_for(now) for provider in self._providers}
+        if min(rests.values()) <= 0:
+            return None
+        reasons = [self._last_errors.get(name, f"{name} is resting") for name in rests]
+        return Deferred(reason="; ".join(reasons), retry_s=min(rests.values()))
+
+    async def complete(
+        self, prompt: Prompt, check: Callable[[BaseModel], T], ledger: list[Call]
+    ) -> Accepted[T] | Rejected | Deferred:
+        """Ask until a reply passes ``check`` (which may raise UnacceptableError), within the total deadline.
+
+        Every attempt is appended to ``ledger`` before it is judged, so a caller that is cancelled or that finds a bug
+        still knows what was spent. Exceptions of ``check`` other than UnacceptableError pass through.
+        """
+        talk = _Conversation(
+            prompt=prompt,
+            check=check,
+            ledger=ledger,
+            deadline=self._clock() + self._deadline_s,
+            turns=(Turn(role="system", content=prompt.system), Turn(role="user", content=prompt.user)),
+        )
+        for provider in self._providers:
+            rest = self._breakers[provider.name].rests_for(self._clock())
+            if rest > 0:
+                talk.away.append(self._last_errors.get(provider.name, f"{provider.name} is resting"))
+                continue
+            result = await self._ask_one(provider, talk)
+            if result is not None:
+                return result
+        if talk.unfit is not None:
+            return Rejected(reason=talk.unfit)
+        return self._defer(talk)
+
+    def _defer(self, talk: _Conversation[T]) -> Deferred:
+        now = self._clock()
+        rest = min(breaker.rests_for(now) for breaker in self._breakers.values())
+        wait = max(rest, SHORTEST_WAIT_S) * self._chance.uniform(1.0, 1.25)
+        return Deferred(reason="; ".join(talk.away) or "no time left for the model", retry_s=wait)
+
+    async def _ask_one(self, provider: Provider, talk: _Conversation[T]) -> Accepted[T] | Rejected | None:
+        """One provider's turn; None means: go on to the next."""
+        retried = False
+        while talk.deadline > self._clock():
+            try:
+                return Accepted(value=await self._attempt(provider, talk))
+            except _UnfitError as unfit:
+                talk.unfit = f"{provider.name}: {unfit}"
+                if not (unfit.repairable and talk.may_repair):
+                    return None
+                self._add_repair_turn(talk, unfit)
+            except ProviderError as error:
+                if error.fault is Fault.BAD_REQUEST:
+                    return Rejected(reason=f"{provider.name} refused the request: {error}")
+                wait = error.retry_after_s
+                if error.fault is Fault.DENIED or retried or wait is None or not self._fits(wait, talk):
+                    talk.away.append(f"{provider.name} {error}")
+                    return None
+                retried = True
+                await anyio.sleep(wait + self._chance.uniform(0, 0.1 * wait + 0.05))
+        talk.away.append(f"{provider.name} not asked: the time for this reply was used up")
+        return None
+
+    def _fits(self, wait_s: float, talk: _Conversation[T]) -> bool:
+        return wait_s <= self._patience_s and self._clock() + wait_s < talk.deadline
+
+    @staticmethod
+    def _add_repair_turn(talk: _Conversation[T], unfit: _UnfitError) -> None:
+        talk.may_repair = False
+        talk.turns = (
+            *talk.turns,
+            Turn(role="assistant", content=unfit.text[:REPAIR_EXCERPT] or "(nothing)"),
+            Turn(
+                role="user", content=f"That reply cannot be used: {unfit}. Answer the first message again, corrected."
+            ),
+        )
+
+    async def _attempt(self, provider: Provider, talk: _Conversation[T]) -> T:
+        prompt = talk.prompt
+        timeout = min(provider.timeout_s, talk.deadline - self._clock())
+        request = Request(
+            role=prompt.role,
+            tier=prompt.tier,
+            turns=talk.turns,
+            schema=strict_schema(prompt.output),
+            temperature=prompt.temperature,
+            max_output_tokens=prompt.max_output_tokens,
+            timeout_s=timeout,
+        )
+        reply = await self._call(
+            _Attempt(provider=provider, request=request, ledger=talk.ledger, started=self._clock())
+        )
+        parsed = _read(reply, prompt.output)
+        try:
+            return talk.check(parsed)
+        except UnacceptableError as error:
+            raise _UnfitError(str(error), text=reply.text) from None
+
+    async def _call(self, attempt: _Attempt) -> Reply:
+        """One attempt against one provider: deadline, breaker and ledger."""
+        name, timeout_s = attempt.provider.name, attempt.request.timeout_s
+        before = self._breakers[name]
+        self._breakers[name] = before.probing(attempt.started, timeout_s)
+        try:
+            with anyio.fail_after(timeout_s):
+                reply = await attempt.provider.complete(attempt.request)
+        except TimeoutError:
+            error = ProviderError(Fault.AWAY, f"did not answer within {timeout_s:.3g} s")
+            self._note_failure(attempt, error)
+            raise error from None
+        except ProviderError as error:
+            self._note_failure(attempt, error)
+            if error.fault is Fault.GARBLED:
+                raise _UnfitError(str(error), text=error.text) from None
+            raise
+        except anyio.get_cancelled_exc_class():
+            self._breakers[name] = before
+            self._note(attempt, Reply(text="", finish_reason=None), "cancelled")
+            raise
+        self._breakers[name] = before.succeeded()
+        self._note(attempt, reply, None)
+        return reply
+
+    def _note_failure(self, attempt: _Attempt, error: ProviderError) -> None:
+        self._note(attempt, Reply(text=error.text, finish_reason=None), str(error))
+        provider, now = attempt.provider, self._clock()
+        breaker = self._breakers[provider.name]
+        if error.fault is Fault.AWAY:
+            breaker = breaker.failed(now, since=attempt.started, retry_after_s=error.retry_after_s)
+        elif error.fault is Fault.DENIED:
+            breaker = breaker.denied(now)
+            model = provider.model(attempt.request.tier)
+            self._observer(ProviderAlarm(provider=provider.name, model=model, error=str(error)))
+        else:
+            breaker = breaker.succeeded()
+        self._breakers[provider.name] = breaker
+        self._last_errors[provider.name] = f"{provider.name} {error}"
+
+    def _note(self, attempt: _Attempt, reply: Reply, error: str | None) -> None:
+        provider, ledger = attempt.provider, attempt.ledger
+        model = provider.model(attempt.request.tier)
+        call = Call(
+            id=str(uuid.uuid4()),
+            attempt=len(ledger) + 1,
+            provider=provider.name,
+            model=model,
+            tokens_in=reply.tokens_in,
+            tokens_out=reply.tokens_out,
+            tokens_cached=reply.tokens_cached,
+            cost_usd=self._price(provider, model, reply),
+            latency_ms=round((self._clock() - attempt.started) * 1_000),
+            finish_reason=reply.finish_reason,
+            error=error,
+            simulated=provider.simulated,
+            reply=reply.text or None,
+        )
+        ledger.append(call)
+        self._observer(
+            CallAttempted(
+                role=attempt.request.role,
+                provider=call.provider,
+                model=model,
+                attempt=call.attempt,
+                latency_ms=call.latency_ms,
+                tokens_in=call.tokens_in,
+                tokens_out=call.tokens_out,
+                cost_usd=float(call.cost_usd),
+                error=error,
+            )
+        )
+
+    def _price(self, provider: Provider, model: str, reply: Reply) -> Decimal:
+        if provider.simulated or not (reply.tokens_in or reply.tokens_out):
+            return Decimal(0)
+        price = cost_usd(provider.name, model, reply)
+        if price is None:
+            self._observer(PriceUnknown(provider=provider.name, model=model))
+        return price or Decimal(0)
+
+
+def _read(reply: Reply, output: type[BaseModel]) -> BaseModel:
+    """Judge one reply's form; raises _UnfitError."""
+    if reply.refusal:
+        raise _UnfitError(f"the model refused: {reply.refusal[:300]}", repairable=False)
+    if reply.finish_reason == "length":
+        raise _UnfitError("the reply was cut off at the token limit; be shorter", text=reply.text)
+    if not reply.text.strip():
+        raise _UnfitError("the reply was empty")
+    if reply.finish_reason not in GOOD_FINISHES:
+        raise _UnfitError(f"the reply ended with {reply.finish_reason or 'no finish reason'}", text=reply.text)
+    try:
+        return output.model_validate_json(reply.text)
+    except ValidationError as error:
+        fault = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in fault["loc"]) or "the reply"
+        raise _UnfitError(f"{where}: {fault['msg']}", text=reply.text) from None

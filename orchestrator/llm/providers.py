@@ -1,0 +1,176 @@
+"""The two official SDKs behind one port: their own retries off, one injected httpx client each.
+
+The SDKs share the chat-completions shape but no error class, so each error tree is translated here, once.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, assert_never
+
+import groq
+import httpx
+import openai
+
+from orchestrator.config import Models, ProviderName, RealProvider
+from orchestrator.llm.simulated import MODEL, Simulate, SimulatedTransport
+from orchestrator.llm.values import Fault, Provider, ProviderError, Reply, Request, Tier
+
+AWAY_STATUSES = frozenset({408, 409, 429, 498})
+DENIED_STATUSES = frozenset({401, 403, 404})
+
+
+class ChatProvider:
+    """A provider that speaks chat completions through an SDK's client."""
+
+    def __init__(
+        self, client: groq.AsyncGroq | openai.AsyncOpenAI, *, name: str, settings: RealProvider, simulated: bool = False
+    ) -> None:
+        self._client: Any = client  # both clients offer the same call; no common type exists
+        self._settings = settings
+        self._name = name
+        self._simulated = simulated
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def simulated(self) -> bool:
+        return self._simulated
+
+    @property
+    def timeout_s(self) -> float:
+        return self._settings.timeout_s
+
+    def model(self, tier: Tier) -> str:
+        return self._settings.small if tier == "small" else self._settings.large
+
+    async def complete(self, request: Request) -> Reply:
+        try:
+            completion = await self._client.chat.completions.create(**self._arguments(request))
+        except (groq.APIStatusError, openai.APIStatusError) as error:
+            raise from_status(error.response.status_code, error.body, error.response.headers, str(error)) from None
+        except (groq.APITimeoutError, openai.APITimeoutError):
+            raise ProviderError(Fault.AWAY, f"did not answer within {request.timeout_s:.3g} s") from None
+        except (groq.APIError, openai.APIError, httpx.HTTPError) as error:
+            cause = error.__cause__ or error
+            raise ProviderError(
+                Fault.AWAY, f"cannot be reached: {_short(str(cause) or type(cause).__name__)}"
+            ) from None
+        except (json.JSONDecodeError, ValueError, TypeError) as error:
+            raise ProviderError(Fault.AWAY, f"answered something that is not its protocol: {error}") from None
+        return _reply(completion)
+
+    def _arguments(self, request: Request) -> dict[str, Any]:
+        arguments: dict[str, Any] = {
+            "model": self.model(request.tier),
+            "messages": [{"role": turn.role, "content": turn.content} for turn in request.turns],
+            "max_completion_tokens": request.max_output_tokens,
+            "timeout": request.timeout_s,
+            "response_format": {
+                "type": "json_schema",
+                "json_schema": {"name": request.role, "strict": True, "schema": request.schema},
+            },
+        }
+        if self._settings.send_temperature:
+            arguments["temperature"] = request.temperature
+        if self._settings.reasoning_effort is not None:
+            arguments["reasoning_effort"] = self._settings.reasoning_effort
+        return arguments
+
+
+def from_status(status: int, body: object, headers: Mapping[str, str], text: str) -> ProviderError:
+    """What an HTTP error answer means for the chain."""
+    detail = body.get("error", body) if isinstance(body, dict) else None
+    detail = detail if isinstance(detail, dict) else {}
+    message = f"{status} {_short(str(detail.get('message') or text))}"
+    if status == 400 and detail.get("code") == "json_validate_failed":
+        return ProviderError(Fault.GARBLED, message, text=str(detail.get("failed_generation") or ""))
+    if status in AWAY_STATUSES or status >= 500:
+        return ProviderError(Fault.AWAY, message, retry_after_s=_retry_after(headers))
+    if status in DENIED_STATUSES:
+        return ProviderError(Fault.DENIED, message)
+    return ProviderError(Fault.BAD_REQUEST, message)
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    for name, unit in (("retry-after-ms", 1_000.0), ("retry-after", 1.0)):
+        try:
+            seconds = float(headers.get(name, "")) / unit
+        except ValueError:
+            continue
+        if 0 <= seconds < 86_400:
+            return seconds
+    return None
+
+
+def _reply(completion: Any) -> Reply:
+    """Read the fields we use; a fake or foreign server may leave any of them out."""
+    choices = getattr(completion, "choices", None)
+    if not choices or choices[0].message is None:
+        raise ProviderError(Fault.AWAY, "answered without a choice")
+    choice, usage = choices[0], getattr(completion, "usage", None)
+    details = getattr(usage, "prompt_tokens_details", None)
+    return Reply(
+        text=choice.message.content or "",
+        finish_reason=choice.finish_reason,
+        refusal=getattr(choice.message, "refusal", None),
+        tokens_in=getattr(usage, "prompt_tokens", None) or 0,
+        tokens_out=getattr(usage, "completion_tokens", None) or 0,
+        tokens_cached=getattr(details, "cached_tokens", None) or 0,
+    )
+
+
+def _short(text: str) -> str:
+    return " ".join(text.split())[:300]
+
+
+def _http(settings: RealProvider, transport: httpx.AsyncBaseTransport | None = None) -> httpx.AsyncClient:
+    limits = httpx.Limits(max_connections=settings.max_connections, max_keepalive_connections=settings.max_connections)
+    timeout = httpx.Timeout(settings.timeout_s, connect=5.0)
+    return httpx.AsyncClient(timeout=timeout, limits=limits, transport=transport, follow_redirects=True)
+
+
+def _key(settings: RealProvider) -> str:
+    return settings.api_key.get_secret_value() if settings.api_key else ""
+
+
+def _build(name: ProviderName, models: Models, simulate: Simulate) -> tuple[Provider, httpx.AsyncClient]:
+    match name:
+        case ProviderName.GROQ:
+            http = _http(models.groq)
+            groq_client = groq.AsyncGroq(
+                api_key=_key(models.groq), base_url=models.groq.base_url, max_retries=0, http_client=http
+            )
+            return ChatProvider(groq_client, name=name, settings=models.groq), http
+        case ProviderName.OPENAI:
+            http = _http(models.openai)
+            client = _openai(_key(models.openai), models.openai.base_url, http)
+            return ChatProvider(client, name=name, settings=models.openai), http
+        case ProviderName.SIMULATED:
+            latency = models.simulated.latency
+            settings = RealProvider(small=MODEL, large=MODEL, timeout_s=latency.high + 60)
+            http = _http(settings, SimulatedTransport(simulate, low=latency.low, high=latency.high))
+            client = _openai("simulated", "http://simulated.invalid/v1", http)
+            return ChatProvider(client, name=name, settings=settings, simulated=True), http
+        case _:
+            assert_never(name)
+
+
+def _openai(key: str, base_url: str | None, http: httpx.AsyncClient) -> openai.AsyncOpenAI:
+    # The SDK's annotation names its own fork of httpx; it takes an httpx client at run time and maps its errors.
+    return openai.AsyncOpenAI(api_key=key, base_url=base_url, max_retries=0, http_client=http)  # type: ignore[arg-type]
+
+
+@asynccontextmanager
+async def open_providers(models: Models, simulate: Simulate) -> AsyncIterator[tuple[Provider, ...]]:
+    """The configured providers in their order, their connections closed afterwards."""
+    built = [_build(name, models, simulate) for name in models.chain()]
+    try:
+        yield tuple(provider for provider, _ in built)
+    finally:
+        for _, http in built:
+            await http.aclose()
