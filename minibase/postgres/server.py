@@ -60,6 +60,7 @@ class Server:
     """A running server; ends with the block that opened it."""
 
     endpoint: Endpoint
+    version: str
     _watchdog: subprocess.Popen[bytes]
     _log: Path
 
@@ -88,7 +89,7 @@ async def open_server(plan: ServerPlan, passwords: dict[str, str]) -> AsyncItera
     watchdog = _spawn(plan)
     try:
         await _until_ready(endpoint, watchdog, plan)
-        yield Server(endpoint, watchdog, plan.log)
+        yield Server(endpoint, plan.binaries.version, watchdog, plan.log)
     finally:
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(_end, watchdog)

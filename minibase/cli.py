@@ -1,0 +1,238 @@
+"""The `minibase` command."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import anyio
+import click
+
+from minibase import launch, status
+from minibase.config import Config
+from minibase.errors import MinibaseError
+from minibase.launch import AUTO, PortChoice, StartOptions
+from minibase.postgres.binaries import SETTING, find_binaries
+from minibase.postgres.endpoint import Endpoint, Login
+from minibase.postgres.server import HOST
+from minibase.project import Project
+
+_STOP_LIMIT = 15.0
+_POLL = 0.05
+
+
+def main() -> None:
+    """The console script: every expected failure is one sentence on stderr and exit code 1."""
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s: %(message)s")
+    try:
+        cli.main(prog_name="minibase")
+    except MinibaseError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(1)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def cli() -> None:
+    """A Supabase-compatible stack on a real Postgres, in one process tree, for the project in this folder."""
+
+
+class _Port(click.ParamType[PortChoice]):
+    name = "port"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> PortChoice:
+        if value is None or value == AUTO:
+            return AUTO if value == AUTO else None
+        if not str(value).isdigit() or not 1 <= int(value) <= 65535:
+            self.fail(f"{value!r} is neither a port from 1 to 65535 nor `auto`", param, ctx)
+        return int(value)
+
+
+_workdir = click.option(
+    "--workdir", type=click.Path(path_type=Path), default=".", help="The folder that holds supabase/.  [default: .]"
+)
+_pg_bin = click.option(
+    "--pg-bin", envvar=SETTING, help=f"Folder with PostgreSQL's programs (or {SETTING}).", metavar="DIR"
+)
+
+
+@cli.command()
+@_workdir
+@_pg_bin
+@click.option(
+    "--port", "api_port", type=_Port(), metavar="N|auto", help="Port of the API.  [default: from config.toml]"
+)
+@click.option("--db-port", type=_Port(), metavar="N|auto", help="Port of the database.  [default: from config.toml]")
+@click.option("--detach", is_flag=True, help="Return when it is ready and leave it running.")
+@click.option("--lifeline", type=int, metavar="FD", help="End when this inherited pipe ends.")
+def start(workdir: Path, *, detach: bool, **options: Any) -> None:
+    """Start Postgres and the API, apply what is pending, and serve until Ctrl-C."""
+    project = _open(workdir)
+    config = Config.load(project.workdir)
+    chosen = StartOptions(**options)
+    if detach:
+        _start_detached(project, chosen)
+    else:
+        _run(launch.serve, project, config, chosen, click.echo, lambda: click.echo(_table(project)))
+
+
+@cli.command()
+@_workdir
+def stop(workdir: Path) -> None:
+    """End what runs in this folder, and wait for it."""
+    project = _open(workdir)
+    pid = project.holder()
+    if pid is None:
+        click.echo(f"Nothing runs in {project.workdir}.")
+        return
+    try:
+        os.kill(pid, signal.SIGTERM)
+    except PermissionError as error:
+        raise MinibaseError(f"minibase (pid {pid}) belongs to another user. Stop it as that user.") from error
+    except ProcessLookupError:
+        pass
+    deadline = time.monotonic() + _STOP_LIMIT
+    while project.holder() is not None:
+        if time.monotonic() > deadline:
+            raise MinibaseError(f"minibase (pid {pid}) did not stop within {_STOP_LIMIT:.0f} s. End it with kill -9.")
+        time.sleep(_POLL)
+    click.echo("Stopped.")
+
+
+@cli.command(name="status")
+@_workdir
+@click.option("-o", "--output", type=click.Choice(["pretty", "env", "json"]), default="pretty")
+def show_status(workdir: Path, output: str) -> None:
+    """Print addresses and keys of what runs in this folder."""
+    values = _values(_open(workdir))
+    form = {"pretty": status.as_table, "env": status.as_env, "json": status.as_json}[output]
+    click.echo(form(values), nl=False)
+
+
+@cli.command()
+@_workdir
+@_pg_bin
+def reset(workdir: Path, pg_bin: str | None) -> None:
+    """Delete all data and begin anew with migrations and seed; the old data stays where one of them fails."""
+    project = _open(workdir)
+    config = Config.load(project.workdir)
+
+    async def work(endpoint: Endpoint) -> None:
+        await launch.reset(project, config, endpoint, click.echo)
+
+    _run(launch.on_database, project, config, pg_bin, work)
+    click.echo("The database is as new.")
+
+
+@cli.command()
+@_workdir
+@_pg_bin
+@click.option("--include-all", is_flag=True, help="Also files older than the newest one applied.")
+def migrate(workdir: Path, pg_bin: str | None, include_all: bool) -> None:
+    """Apply pending migrations, and seed files that have not run."""
+    project = _open(workdir)
+    config = Config.load(project.workdir)
+    applied = 0
+
+    async def work(endpoint: Endpoint) -> None:
+        nonlocal applied
+        applied = await launch.apply_files(project, config, endpoint, click.echo, include_all=include_all)
+
+    _run(launch.on_database, project, config, pg_bin, work)
+    click.echo(f"{applied} files applied." if applied else "The database is up to date.")
+
+
+@cli.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
+@_workdir
+@_pg_bin
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def psql(workdir: Path, pg_bin: str | None, arguments: tuple[str, ...]) -> None:
+    """Open psql on the running database as `postgres`; ARGUMENTS are psql's own."""
+    project = _open(workdir)
+    runtime = project.runtime()
+    if runtime is None:
+        raise _nothing_runs(project)
+    program = find_binaries(pg_bin).program("psql")
+    # The password goes by the environment: arguments can be seen by every user of the machine.
+    environment = {
+        **os.environ,
+        "PGHOST": HOST,
+        "PGPORT": str(runtime.db_port),
+        "PGDATABASE": "postgres",
+        "PGUSER": Login.OWNER.value,
+        "PGPASSWORD": project.secrets().passwords[Login.OWNER],
+    }
+    os.execve(program, [str(program), *arguments], environment)
+
+
+def _open(workdir: Path) -> Project:
+    return Project.open(workdir)
+
+
+def _run(function: Callable[..., Coroutine[Any, Any, None]], *arguments: object) -> None:
+    """Run to the end; of several failures at once, the first expected one is what people are told."""
+    try:
+        anyio.run(function, *arguments, backend_options={"use_uvloop": True})
+    except BaseExceptionGroup as group:
+        expected = group.subgroup(MinibaseError)
+        if expected is None:
+            raise
+        first: BaseException = expected
+        while isinstance(first, BaseExceptionGroup):
+            first = first.exceptions[0]
+        raise first from group
+
+
+def _values(project: Project) -> dict[str, str]:
+    runtime = project.runtime()
+    if runtime is None:
+        raise _nothing_runs(project)
+    return status.describe(runtime, project.secrets())
+
+
+def _table(project: Project) -> str:
+    return "minibase is ready.\n" + status.as_table(_values(project)).rstrip("\n")
+
+
+def _nothing_runs(project: Project) -> MinibaseError:
+    starting = project.holder()
+    if starting is not None:
+        return MinibaseError(f"minibase (pid {starting}) is still starting in {project.workdir}. Try again soon.")
+    return MinibaseError(f"Nothing runs in {project.workdir}. Start it with `minibase start`.")
+
+
+def _start_detached(project: Project, options: StartOptions) -> None:
+    """Start the same command in a session of its own, show what it says, and leave when it is ready."""
+    command = [sys.executable, "-m", "minibase.cli", "start", "--workdir", str(project.workdir)]
+    for option, value in (("--port", options.api_port), ("--db-port", options.db_port), ("--pg-bin", options.pg_bin)):
+        if value is not None:
+            command += [option, str(value)]
+    log = project.log_descriptor(project.own_log)
+    begin = os.fstat(log).st_size
+    try:
+        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+    finally:
+        os.close(log)
+    while child.poll() is None:
+        runtime = project.runtime()
+        if runtime is not None and runtime.pid == child.pid:
+            click.echo(_said(project, begin))
+            return
+        time.sleep(_POLL)
+    raise MinibaseError(_said(project, begin).removeprefix("error: "))
+
+
+def _said(project: Project, begin: int) -> str:
+    with project.own_log.open("rb") as log:
+        log.seek(begin)
+        return log.read().decode(errors="replace").strip()
+
+
+if __name__ == "__main__":
+    main()
