@@ -1,0 +1,45 @@
+"""What an agent wants from a model: instructions, context and the shape of the reply."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any, Literal
+
+from pydantic import BaseModel
+
+Tier = Literal["small", "large"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """One question to a model. ``user`` ends with one fenced json block: the structured context."""
+
+    system: str
+    user: str
+    output: type[BaseModel]
+    temperature: float
+    max_output_tokens: int
+    tier: Tier
+
+
+def instructions(package: str) -> str:
+    """The role's ``prompt.md``, which lies beside its code."""
+    return files(package).joinpath("prompt.md").read_text(encoding="utf-8").strip()
+
+
+def with_context(task: str, context: Mapping[str, Any]) -> str:
+    """The task in words, then the context as one fenced json block.
+
+    Escaped newlines keep text of visitors or other stacks from closing the fence.
+    """
+    return f"{task.strip()}\n\n```json\n{json.dumps(context, ensure_ascii=False, default=str)}\n```"
+
+
+def cut(text: str, limit: int) -> str:
+    """The text, or its beginning with a note of how much is missing."""
+    if len(text) <= limit:
+        return text
+    return f"{text[:limit]}\n[cut: {len(text) - limit} of {len(text)} characters are not shown]"

@@ -1,0 +1,161 @@
+"""What an agent sees of its stack: the object ``claim_due_stacks`` returns, parsed once at the border.
+
+Unknown keys are ignored, so that a newer database can serve an older daemon. Times are aware datetimes; a naive one is
+refused, because a wait computed from it would be wrong by hours without anybody noticing.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+Phase = Literal["ideation", "building", "demo", "complete"]
+TodoStatus = Literal["pending", "in_progress", "completed", "cancelled", "failed"]
+
+
+class Fact(BaseModel):
+    """A frozen piece of a snapshot."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Stack(Fact):
+    id: UUID
+    name: str
+    phase: Phase = "ideation"
+    execution_state: str = "running"
+    team_type: str = "standard"
+    priority: int = 5
+    cadence_ms: int = 10_000
+    created_at: AwareDatetime
+    started_at: AwareDatetime | None = None
+    total_cycles: int = 0
+
+
+class Idea(Fact):
+    id: UUID
+    title: str
+    description: str = ""
+    status: str = "ideation"
+    created_by: str | None = None
+
+
+class AgentState(Fact):
+    memory: dict[str, Any] = Field(default_factory=dict)
+    inbox: dict[str, Any] = Field(default_factory=dict)
+    context: dict[str, Any] = Field(default_factory=dict)
+    last_run_at: AwareDatetime | None = None
+
+
+class Todo(Fact):
+    id: UUID
+    content: str
+    status: TodoStatus = "pending"
+    priority: int = 5
+    assigned_to: str = "builder"
+    assigned_by: str | None = None
+    attempts: int = 0
+    available_at: AwareDatetime | None = None
+    last_error: str | None = None
+    created_at: AwareDatetime
+
+
+class TodoCounts(Fact):
+    pending: int = 0
+    in_progress: int = 0
+    completed: int = 0
+    cancelled: int = 0
+    failed: int = 0
+
+    @property
+    def open(self) -> int:
+        """Todos somebody will still work on; a failed one has used up its attempts."""
+        return self.pending + self.in_progress
+
+
+class DoneTodo(Fact):
+    id: UUID
+    content: str
+    completed_at: AwareDatetime
+
+
+class VisitorMessage(Fact):
+    id: UUID
+    sender_name: str = "Visitor"
+    content: str
+    created_at: AwareDatetime
+    attempts: int = 0
+    available_at: AwareDatetime | None = None
+
+
+class Exchange(Fact):
+    """One visitor's line and the answer it got."""
+
+    sender_name: str
+    content: str
+    reply: str
+    answered_at: AwareDatetime
+
+
+class TeamMessage(Fact):
+    id: UUID
+    from_stack_id: UUID | None = None
+    from_name: str | None = None
+    content: str
+    message_type: str = "direct"
+    hop: int = 0
+    created_at: AwareDatetime
+    attempts: int = 0
+    available_at: AwareDatetime | None = None
+
+
+class Neighbour(Fact):
+    id: UUID
+    name: str
+
+
+class Artifact(Fact):
+    id: UUID
+    version: int
+    type: str = "html"
+    metadata: dict[str, Any] = Field(default_factory=dict)
+    size_bytes: int = 0
+    todo_id: UUID | None = None
+    created_at: AwareDatetime
+    content: str | None = None
+
+
+NOBODY = AgentState()
+
+
+class Snapshot(Fact):
+    """One stack as of ``now``, the database's clock. Lists are bounded by the database."""
+
+    now: AwareDatetime
+    stack: Stack
+    idea: Idea | None = None
+    agents: dict[str, AgentState] = Field(default_factory=dict)
+    todos: tuple[Todo, ...] = ()
+    todo_counts: TodoCounts = TodoCounts()
+    done: tuple[DoneTodo, ...] = ()
+    visitor_messages: tuple[VisitorMessage, ...] = ()
+    conversation: tuple[Exchange, ...] = ()
+    team_messages: tuple[TeamMessage, ...] = ()
+    neighbours: tuple[Neighbour, ...] = ()
+    artifact: Artifact | None = None
+
+    def agent(self, name: str) -> AgentState:
+        """The named agent's memory, inbox and context; empty for one that has never run."""
+        return self.agents.get(name, NOBODY)
+
+    def todo(self, todo_id: UUID) -> Todo | None:
+        """The open todo with this id, if the snapshot holds it."""
+        return next((todo for todo in self.todos if todo.id == todo_id), None)
+
+    def with_artifact(self, content: str | None) -> Snapshot:
+        """The same snapshot with the newest artifact's source, which travels only to agents that need it."""
+        if self.artifact is None:
+            return self
+        return self.model_copy(update={"artifact": self.artifact.model_copy(update={"content": content})})

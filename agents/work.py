@@ -1,0 +1,52 @@
+"""Work: the reason why an agent should run now, and when there might be some later."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+ItemKind = Literal["todo", "visitor", "message"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """The rows a run will own while it works: claimed at its begin, finished or given back at its end."""
+
+    kind: ItemKind
+    ids: tuple[UUID, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """One reason to run. ``key`` is stable while the reason stands; ``at`` says since when it does."""
+
+    agent: str
+    priority: int
+    reason: str
+    key: str
+    at: datetime
+    item: Item | None = None
+    urgent: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agenda:
+    """At most one work an agent can do now, most important first, and the next moment worth another look.
+
+    ``next_at`` is None when only an event (a row written by somebody) can make work.
+    """
+
+    work: tuple[Work, ...] = ()
+    next_at: datetime | None = None
+
+
+NOTHING = Agenda()
+
+
+def agenda(candidates: Iterable[Work], waits: Iterable[datetime], now: datetime) -> Agenda:
+    """The most important candidate (the longest waiting among equals) and the earliest wait that lies ahead."""
+    best = sorted(candidates, key=lambda work: (-work.priority, work.at, work.key))[:1]
+    return Agenda(work=tuple(best), next_at=min((at for at in waits if at > now), default=None))
