@@ -1,0 +1,75 @@
+"""The commands' door to Supabase: supabase-py, with its errors told in one sentence each."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NoReturn
+
+from orchestrator.cli.errors import CliError, ExitCode
+
+if TYPE_CHECKING:
+    from postgrest.exceptions import APIError
+    from supabase import Client
+
+    from orchestrator.cli.target import Target
+
+REQUEST_TIMEOUT_S = 20
+
+# PostgREST's and the gateway's words for "this key is not accepted".
+_KEY_CODES = frozenset({"PGRST301", "PGRST302", "PGRST303", "401", "42501"})
+_MISSING_TABLE_CODES = frozenset({"PGRST205", "PGRST202", "42P01"})
+
+
+@contextmanager
+def connect(target: Target, *, key: str | None = None) -> Iterator[Client]:
+    """A supabase-py client for `target` with the service key, or with `key`.
+
+    Whatever supabase-py raises inside the block leaves it as a CliError of one sentence.
+    """
+    # The import takes longer than most commands: `--help` and wrong arguments must not wait for it.
+    import httpx
+    from postgrest.exceptions import APIError
+    from supabase import Client, ClientOptions, SupabaseException
+    from supabase_auth.errors import AuthError
+
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    try:
+        with httpx.Client(timeout=REQUEST_TIMEOUT_S) as http:
+            options = ClientOptions(
+                httpx_client=http, postgrest_client_retry=False, auto_refresh_token=False, persist_session=False
+            )
+            yield Client(target.url, key or target.service_key, options)
+    except SupabaseException as error:
+        raise CliError(f"supabase-py refuses the settings of {target.url}: {error.message}", ExitCode.USAGE) from error
+    except APIError as error:
+        _raise_api_error(error, target)
+    except AuthError as error:
+        code = ExitCode.NO_SUPABASE if getattr(error, "status", None) in {401, 403} else ExitCode.REFUSED
+        raise CliError(f"{target.url} refused: {error.message}", code) from error
+    except httpx.TimeoutException as error:
+        raise CliError(
+            f"Supabase at {target.url} did not answer within {REQUEST_TIMEOUT_S} s; check that it is healthy",
+            ExitCode.NO_SUPABASE,
+        ) from error
+    except httpx.TransportError as error:
+        raise CliError(
+            f"cannot reach Supabase at {target.url} ({error}); check the address, or start one with `stackbeat up`",
+            ExitCode.NO_SUPABASE,
+        ) from error
+
+
+def _raise_api_error(error: APIError, target: Target) -> NoReturn:
+    code, message = str(error.code or ""), (error.message or "no reason given").strip().rstrip(".")
+    if code in _KEY_CODES or "api key" in message.lower():
+        raise CliError(
+            f"Supabase at {target.url} does not accept the service key ({message}); check SUPABASE_SERVICE_ROLE_KEY",
+            ExitCode.NO_SUPABASE,
+        ) from error
+    if code in _MISSING_TABLE_CODES:
+        raise CliError(
+            f"Supabase at {target.url} lacks Stackbeat's tables ({message}); apply supabase/migrations first",
+            ExitCode.NO_SUPABASE,
+        ) from error
+    raise CliError(f"Supabase refused: {message}", ExitCode.REFUSED) from error
