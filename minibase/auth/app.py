@@ -41,8 +41,10 @@ async def open_auth(*, endpoint: Endpoint, keyring: Keyring, config: Config) -> 
                 DatabaseAwayError: _database_away,
                 asyncpg.PostgresError: _database_error,
                 asyncpg.InterfaceError: _database_away,
+                asyncpg.InternalClientError: _database_away,  # a connection the server has just ended
                 OSError: _database_away,
                 TimeoutError: _database_away,
+                Exception: _unexpected,
             },
         )
 
@@ -67,6 +69,11 @@ async def _database_error(request: Request, error: Exception) -> Response:
         return await _database_away(request, error)
     logger.error("auth: %s %s: %s (%s)", request.method, request.url.path, error, error.sqlstate)
     return await _refusal(request, AuthError(500, "unexpected_failure", f"Database error: {error}"))
+
+
+async def _unexpected(request: Request, _: Exception) -> Response:
+    """A fault of ours; it is raised on after this answer, so that the server logs where."""
+    return await _refusal(request, AuthError(500, "unexpected_failure", "Unexpected failure, please check server logs"))
 
 
 async def _database_away(request: Request, error: Exception) -> Response:
