@@ -55,6 +55,16 @@ class Binaries:
             for suffix in ("so", "dylib")
         )
 
+    def extension_folder(self) -> Path | None:
+        """Where the control files of extensions are, in any of the layouts that packages use."""
+        root = self.folder.parent
+        layouts = (
+            root / "share" / "postgresql" / "extension",
+            root / "share" / "extension",
+            Path("/usr/share/postgresql") / str(self.major) / "extension",
+        )
+        return next((layout for layout in layouts if layout.is_dir()), None)
+
 
 def find_binaries(setting: str | None) -> Binaries:
     """The first usable source. `setting` (MINIBASE_PG_BIN) wins and is never silently passed over.

@@ -19,9 +19,7 @@ _HALL = "template1"
 async def clone_database(endpoint: Endpoint, name: str) -> Endpoint:
     """Copy the endpoint's database, in which nobody may be connected, to a new one called `name`."""
     async with open_session(endpoint, Login.ADMIN, database=_HALL) as session:
-        await session.execute(
-            f'create database "{name}" template "{endpoint.database}" owner {Login.OWNER} strategy file_copy'
-        )
+        await session.execute(f'create database "{name}" template "{endpoint.database}" owner {Login.OWNER}')
     return replace(endpoint, database=name)
 
 

@@ -29,6 +29,7 @@ from minibase.errors import MinibaseError
 from minibase.postgres.account import Account
 from minibase.postgres.binaries import SETTING, Binaries
 from minibase.postgres.endpoint import Endpoint, Login
+from minibase.postgres.extensions import trust_offered
 from minibase.postgres.session import open_session
 
 HOST = "127.0.0.1"
@@ -195,6 +196,9 @@ def _settings(plan: ServerPlan) -> dict[str, str]:
         settings["io_method"] = "sync"  # three processes fewer; the data fits the cache
     if plan.binaries.has_library("pg_stat_statements"):
         settings["shared_preload_libraries"] = "pg_stat_statements"
+    control_path = trust_offered(plan.binaries, plan.home / "extensions")
+    if control_path is not None:
+        settings["extension_control_path"] = control_path
     return settings
 
 
