@@ -23,6 +23,7 @@ from minibase.keys import Keyring
 DEFAULT_PAGE_SIZE = 50
 LARGEST_PAGE = 1_000
 LAST_PAGE = 10_000_000
+MOST_DIGITS = 8
 
 
 class AdminRoutes:
@@ -135,7 +136,8 @@ def _positive(request: Request, name: str, *, default: int, most: int) -> int:
     given = request.query_params.get(name, "")
     if not given:
         return default
-    if not (given.isascii() and given.isdigit()) or not 1 <= int(given[:9]) <= most:
+    is_number = given.isascii() and given.isdigit() and len(given) <= MOST_DIGITS
+    if not is_number or not 1 <= int(given) <= most:
         raise validation_failed(f"{name} is {given[:40]!r}, but must be a whole number from 1 to {most}")
     return int(given)
 

@@ -18,7 +18,7 @@ from minibase.auth.errors import AuthError, invalid_credentials, too_many_reques
 from minibase.auth.passwords import PasswordHasher, check_new_password
 from minibase.auth.requests import address_of, read_body
 from minibase.auth.store import AuthStore, LiveSession, Method, NewUser, SignOutScope, UserPatch
-from minibase.auth.tokens import access_claims, render_session
+from minibase.auth.tokens import ReuseRules, access_claims, render_session
 from minibase.auth.users import SHOWN_WHEN_SET, UserRecord, render_user
 from minibase.config import Config
 from minibase.keys import Keyring
@@ -187,9 +187,10 @@ class PublicRoutes:
         body = await read_body(request, RefreshGrant)
         if not body.refresh_token:
             raise validation_failed("refresh_token required")
-        session = await self._store.refresh(
-            body.refresh_token, reuse_interval=self._config.refresh_token_reuse_interval
+        rules = ReuseRules(
+            interval=self._config.refresh_token_reuse_interval, ends_family=self._config.enable_refresh_token_rotation
         )
+        session = await self._store.refresh(body.refresh_token, rules)
         return self._session_response(session)
 
     async def _start_session(self, request: Request, user: UserRecord, method: Method) -> Response:

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
-from typing import Any, Literal
+from typing import Any, Literal, assert_never
 
 import asyncpg
 import orjson
 
 from minibase.auth.errors import AuthError
-from minibase.auth.tokens import Repeat, RevokeFamily, Rotate, StoredToken, judge_refresh
+from minibase.auth.tokens import Refuse, Repeat, ReuseRules, RevokeFamily, Rotate, StoredToken, judge_refresh
 from minibase.auth.users import UserRecord, split_patch
 from minibase.postgres.endpoint import Endpoint, Login
 
@@ -154,7 +154,7 @@ class AuthStore:
         amr = [{"method": method, "timestamp": row["signed_in_at"]}]
         return LiveSession(id=session_id, user=_user(row), refresh_token=token, amr=amr)
 
-    async def refresh(self, token: str, *, reuse_interval: float) -> LiveSession:
+    async def refresh(self, token: str, rules: ReuseRules) -> LiveSession:
         """The session of a refresh token, with the token to use next. Raises AuthError for one that cannot be used."""
         async with self._connection() as connection:
             async with connection.transaction():
@@ -169,7 +169,7 @@ class AuthStore:
                 record = _user(user)
                 if record.is_banned(datetime.now(UTC)):
                     raise AuthError(400, "user_banned", "Invalid Refresh Token: User Banned")
-                next_token = await _next_token(connection, session["id"], token, reuse_interval)
+                next_token = await _next_token(connection, session["id"], token, rules)
             # Raised only here, because the revocation itself must be committed.
             if next_token is None:
                 raise AuthError(400, "refresh_token_already_used", "Invalid Refresh Token: Already Used")
@@ -214,15 +214,11 @@ async def open_store(endpoint: Endpoint) -> AsyncIterator[AuthStore]:
         yield AuthStore(pool)
 
 
-async def _next_token(
-    connection: Connection, session_id: uuid.UUID, presented: str, reuse_interval: float
-) -> str | None:
+async def _next_token(connection: Connection, session_id: uuid.UUID, presented: str, rules: ReuseRules) -> str | None:
     rows = await connection.fetch(_statement("tokens_of_session"), session_id, presented)
     tokens = [StoredToken(**dict(row)) for row in rows]
     active = next((each for each in tokens if not each.revoked), None)
-    outcome = judge_refresh(
-        next(each for each in tokens if each.token == presented), active, reuse_interval=reuse_interval
-    )
+    outcome = judge_refresh(next(each for each in tokens if each.token == presented), active, rules)
     match outcome:
         case Rotate():
             child = _refresh_token()
@@ -233,6 +229,10 @@ async def _next_token(
         case RevokeFamily():
             await connection.execute(_statement("revoke_tokens"), session_id)
             return None
+        case Refuse():
+            return None
+        case _:
+            assert_never(outcome)
 
 
 @cache

@@ -71,10 +71,23 @@ class RevokeFamily:
     """Two parties hold the token: end every token of the session."""
 
 
-Outcome = Rotate | Repeat | RevokeFamily
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """The same, in a project that has rotation off: refuse the old token and leave the session be."""
 
 
-def judge_refresh(presented: StoredToken, active: StoredToken | None, *, reuse_interval: float) -> Outcome:
+Outcome = Rotate | Repeat | RevokeFamily | Refuse
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReuseRules:
+    """A project's settings for spent refresh tokens: for how long one is good, and whether a later use ends all."""
+
+    interval: float
+    ends_family: bool
+
+
+def judge_refresh(presented: StoredToken, active: StoredToken | None, rules: ReuseRules) -> Outcome:
     """What to do with a refresh token, given its session's active one. The session must be locked meanwhile.
 
     GoTrue's rules, but for one: inside the reuse interval it forks a second active token, here the one active token is
@@ -82,8 +95,6 @@ def judge_refresh(presented: StoredToken, active: StoredToken | None, *, reuse_i
     """
     if not presented.revoked:
         return Rotate()
-    if active is None:
-        return RevokeFamily()
-    if active.parent == presented.token or presented.age < reuse_interval:
+    if active is not None and (active.parent == presented.token or presented.age < rules.interval):
         return Repeat(active.token)
-    return RevokeFamily()
+    return RevokeFamily() if rules.ends_family else Refuse()

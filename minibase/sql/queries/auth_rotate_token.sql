@@ -1,7 +1,12 @@
--- Replace a session's ($1) refresh token ($2) by its child ($3).
+-- Replace a session's ($1) refresh token ($2) by its child ($3), and forget tokens that were spent a day ago.
 with spent as (
     update auth.refresh_tokens set revoked = true, updated_at = clock_timestamp() where token = $2
     returning instance_id, user_id, session_id
+),
+
+forgotten as (
+    delete from auth.refresh_tokens
+    where session_id = $1 and revoked and updated_at < now() - interval '1 day'
 ),
 
 used as (

@@ -222,6 +222,19 @@ async def test_a_row_made_by_seed_sql_signs_in(api: Any) -> None:
     assert answer.json()["user"]["identities"][0]["provider"] == "email"
 
 
+async def test_a_session_that_lives_long_does_not_pile_up_tokens(api: Any) -> None:
+    await make_user(api)
+    token = (await sign_in(api)).json()["refresh_token"]
+    admin = await asyncpg.connect(api.endpoint.dsn(Login.ADMIN))
+    for _ in range(4):
+        path = "/auth/v1/token?grant_type=refresh_token"
+        answer = await api.http.post(path, headers=public(api), json={"refresh_token": token})
+        token = answer.json()["refresh_token"]
+        await admin.execute("update auth.refresh_tokens set updated_at = now() - interval '2 days'")
+    assert await admin.fetchval("select count(*) from auth.refresh_tokens") == 2
+    await admin.close()
+
+
 async def test_a_projects_trigger_runs_and_its_refusal_leaves_nothing(api: Any) -> None:
     admin = await asyncpg.connect(api.endpoint.dsn(Login.ADMIN))
     await admin.execute(
@@ -261,7 +274,7 @@ async def test_pages_of_users_say_how_many_there_are(api: Any) -> None:
     assert [user["email"] for user in first.json()["users"]] == ["user0@example.com", "user1@example.com"]
     assert first.headers["x-total-count"] == "3"
     assert 'page=2&per_page=2>; rel="next"' in first.headers["link"]
-    for wrong in ("0", "-1", "x", "١", "9" * 30):
+    for wrong in ("0", "-1", "x", "١", "9" * 30, "0000000019999999999"):
         answer = await api.http.get(f"/auth/v1/admin/users?page={wrong}", headers=service(api))
         assert answer.status_code == 400
 

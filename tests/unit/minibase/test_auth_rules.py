@@ -13,7 +13,7 @@ from minibase.auth.attempts import AttemptLimit
 from minibase.auth.bodies import AdminUser, SignUp, normal_email, parse_ban, parse_body, parse_user_id
 from minibase.auth.errors import AuthError, render_error
 from minibase.auth.passwords import check_new_password, check_password_hash
-from minibase.auth.tokens import Repeat, RevokeFamily, Rotate, StoredToken, judge_refresh
+from minibase.auth.tokens import Refuse, Repeat, ReuseRules, RevokeFamily, Rotate, StoredToken, judge_refresh
 
 GOOD_HASH = "$2a$10$" + "a" * 53
 
@@ -34,7 +34,12 @@ def stored(token: str, *, revoked: bool = True, parent: str | None = None, age: 
     ids=["current", "answer was lost", "within the interval", "long ago", "family already ended"],
 )
 def test_what_becomes_of_a_refresh_token(presented: StoredToken, active: StoredToken | None, outcome: object) -> None:
-    assert judge_refresh(presented, active, reuse_interval=10) == outcome
+    assert judge_refresh(presented, active, ReuseRules(interval=10, ends_family=True)) == outcome
+
+
+def test_without_rotation_an_old_token_is_refused_and_the_session_lives() -> None:
+    active = stored("c", revoked=False, parent="b")
+    assert judge_refresh(stored("a"), active, ReuseRules(interval=10, ends_family=False)) == Refuse()
 
 
 WEAK = AuthError(422, "weak_password", "Too short.", weak_password={"reasons": ["length"]})
