@@ -20,6 +20,7 @@ Headers = list[tuple[bytes, bytes]]
 
 OPAQUE_KEY_PREFIX = b"sb_"
 GUARDED_PREFIXES = ("/rest/v1", "/auth/v1", "/realtime/v1")
+SOCKET_PREFIX = "/realtime/v1/"
 OPEN_PATHS = frozenset(
     f"/auth/v1/{name}" for name in ("verify", "callback", "authorize", ".well-known/jwks.json")
 )  # a browser follows links to these, and verifiers fetch the last, with no key at hand
@@ -74,13 +75,17 @@ SEVERAL_AUTHORIZATIONS = Refusal(
 
 
 class Gateway:
-    """ASGI middleware. Websockets pass untouched: a browser's socket carries its key where only Realtime looks."""
+    """ASGI middleware. Realtime's sockets pass untouched, because they carry their key where only Realtime looks;
+    any other socket ends here: behind the gateway, services take a key for checked."""
 
     def __init__(self, app: ASGIApp, *, keyring: Keyring) -> None:
         self._app = app
         self._keyring = keyring
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket" and not scope["path"].startswith(SOCKET_PREFIX):
+            await send({"type": "websocket.close", "code": 1008, "reason": f"Sockets are served below {SOCKET_PREFIX}"})
+            return
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

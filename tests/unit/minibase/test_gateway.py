@@ -162,6 +162,11 @@ class Recorder:
 
 
 async def ask(app: Any, scope: Any) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+    sent = await messages(app, scope)
+    return sent[0]["status"], sent[0]["headers"], sent[1]["body"]
+
+
+async def messages(app: Any, scope: Any) -> list[Any]:
     sent: list[Any] = []
 
     async def send(message: Any) -> None:
@@ -171,7 +176,7 @@ async def ask(app: Any, scope: Any) -> tuple[int, list[tuple[bytes, bytes]], byt
         return {"type": "http.request", "body": b"", "more_body": False}
 
     await Gateway(app, keyring=KEYRING)(scope, receive, send)
-    return sent[0]["status"], sent[0]["headers"], sent[1]["body"]
+    return sent
 
 
 async def test_a_preflight_needs_no_key_and_reaches_no_service() -> None:
@@ -208,3 +213,10 @@ async def test_sockets_and_the_lifespan_pass_untouched() -> None:
         scope = {"type": kind, "path": "/realtime/v1/websocket", "headers": []}
         await ask(app, scope)
         assert app.seen[-1] is scope
+
+
+@pytest.mark.parametrize("path", ["/rest/v1/todos", "/auth/v1/admin/users", "/realtime/v10/websocket", "/"])
+async def test_a_socket_elsewhere_reaches_no_service(path: str) -> None:
+    app = Recorder()
+    (sent,) = await messages(app, {"type": "websocket", "path": path, "headers": []})
+    assert (sent["type"], app.seen) == ("websocket.close", [])
