@@ -6,6 +6,7 @@ may be binary there: kind 3 from the client, kind 4 from the server, each a row 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, assert_never
 
 import orjson
@@ -21,6 +22,7 @@ from minibase.realtime.messages import (
     TextFrame,
     Version,
 )
+from minibase.realtime.values import quote
 
 CLIENT_BROADCAST = 3
 SERVER_BROADCAST = 4
@@ -127,3 +129,11 @@ def _encode_broadcast(version: Version, broadcast: Broadcast) -> str | bytes | N
         return None
     payload = {"type": "broadcast", "event": broadcast.event, "payload": orjson.Fragment(broadcast.body)}
     return _encode_push(version, Push(topic=broadcast.topic, event=ServerEvent.BROADCAST, payload=payload))
+
+
+def encode_change(version: Version, topic: str, ids: Iterable[int], data: str) -> str:
+    """A postgres_changes frame around `data`, which is JSON already and shared by every frame of that change."""
+    payload = f'{{"ids":[{",".join(map(str, ids))}],"data":{data}}}'
+    if version is Version.V2:
+        return f'[null,null,{quote(topic)},"postgres_changes",{payload}]'
+    return f'{{"topic":{quote(topic)},"event":"postgres_changes","payload":{payload},"ref":null}}'

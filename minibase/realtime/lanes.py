@@ -1,0 +1,261 @@
+"""One lane per distinct role and claims: what its subscribers may see is decided once, in order, for all of them.
+
+Lanes do not wait for each other, so a slow or raising policy is felt by those it was written for and nobody else.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import anyio
+
+from minibase.realtime import changes, matching, messages, wire
+from minibase.realtime.bindings import Binding
+from minibase.realtime.catalogue import Catalogue
+from minibase.realtime.changes import Layout, RowChange
+from minibase.realtime.matching import Cohort, Hit, Plan, Route
+from minibase.realtime.messages import CloseCode, Outgoing, Version
+from minibase.realtime.sessions import DatabaseUnavailableError, Identity
+from minibase.realtime.snapshots import Snapshot
+from minibase.realtime.tables import MisfitError
+from minibase.realtime.tokens import Claims
+from minibase.realtime.visibility import Visibility
+
+MAX_WAITING_CHANGES = 20_000
+BATCH_CHANGES = 500
+
+logger = logging.getLogger(__name__)
+
+
+class Outlet(Protocol):
+    """Where a subscriber's frames go. Never blocks; one that cannot keep up closes itself."""
+
+    def send(self, message: Outgoing) -> None: ...
+
+    def send_frame(self, frame: str | bytes) -> None: ...
+
+    def close(self, code: CloseCode, reason: str) -> None: ...
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Subscriber:
+    """One channel of one socket. Changes are held until `release`, so that the join's answer comes first."""
+
+    topic: str
+    version: Version
+    claims: Claims
+    bindings: tuple[Binding, ...]
+    wants_own_broadcasts: bool
+    outlet: Outlet
+    since: Snapshot | None = None
+    until: Snapshot | None = None
+    _held: list[tuple[int, str]] | None = field(default_factory=list)
+
+    @property
+    def cohort(self) -> Cohort:
+        return Cohort(topic=self.topic, version=self.version, bindings=self.bindings)
+
+    def offer(self, xid: int, frame: str) -> None:
+        """A change of this transaction, to be sent if it committed while the subscription stood."""
+        if self._held is not None:
+            self._held.append((xid, frame))
+            if len(self._held) > MAX_WAITING_CHANGES:
+                self.outlet.close(CloseCode.TRY_LATER, "too many changes while joining")
+        elif not (self.since is not None and self.since.sees(xid)) and (self.until is None or self.until.sees(xid)):
+            self.outlet.send_frame(frame)
+
+    def release(self) -> None:
+        """The join has been answered: send what was held, and everything from here on at once."""
+        held, self._held = self._held or [], None
+        for xid, frame in held:
+            self.offer(xid, frame)
+
+    def complain(self, message: str) -> None:
+        self.outlet.send(messages.system(self.topic, ok=False, message=message))
+
+
+class Lane:
+    """The subscribers of one role and set of claims, and the changes waiting to be decided for them."""
+
+    def __init__(self, claims: Claims, catalogue: Catalogue, visibility: Visibility) -> None:
+        self._claims = claims
+        self._catalogue = catalogue
+        self._visibility = visibility
+        self._cohorts: dict[Cohort, list[Subscriber]] = {}
+        self._plans: dict[Layout, Plan] = {}
+        self._generation = 0
+        self._waiting: list[RowChange] = []
+        self._arrived = anyio.Event()
+        self._deciding = False
+        self.scope = anyio.CancelScope()
+
+    @property
+    def is_empty(self) -> bool:
+        return not self._cohorts
+
+    @property
+    def is_idle(self) -> bool:
+        return not self._waiting and not self._deciding
+
+    def add(self, subscriber: Subscriber) -> None:
+        if subscriber.cohort not in self._cohorts:
+            self._cohorts[subscriber.cohort] = []
+            self.forget_plans()
+        self._cohorts[subscriber.cohort].append(subscriber)
+
+    def remove(self, subscriber: Subscriber) -> None:
+        members = self._cohorts.get(subscriber.cohort, [])
+        if subscriber in members:
+            members.remove(subscriber)
+            if not members:
+                del self._cohorts[subscriber.cohort]
+                self.forget_plans()
+
+    def forget_plans(self) -> None:
+        self._plans.clear()
+        self._generation += 1
+
+    def offer(self, batch: Sequence[RowChange]) -> None:
+        """Take what concerns this lane. One that is too far behind loses its subscribers, who will come back."""
+        covered = {layout for layout in {change.layout for change in batch} if self._covers(layout)}
+        self._waiting += [change for change in batch if change.layout in covered]
+        if len(self._waiting) > MAX_WAITING_CHANGES:
+            self._close(CloseCode.TRY_LATER, "too many changes are waiting for this role's policies")
+        if self._waiting:
+            self._arrived.set()
+
+    async def run(self) -> None:
+        """Decide and deliver for as long as the lane lives."""
+        with self.scope:
+            while True:
+                await self._arrived.wait()
+                batch, self._waiting = self._waiting[:BATCH_CHANGES], self._waiting[BATCH_CHANGES:]
+                if not self._waiting:
+                    self._arrived = anyio.Event()
+                self._deciding = True
+                await self._decide_safely(batch)
+                self._deciding = False
+
+    async def _decide_safely(self, batch: list[RowChange]) -> None:
+        try:
+            await self._decide(batch)
+        except DatabaseUnavailableError:
+            self._close(CloseCode.RESTART, "the database went away")
+        except Exception:
+            # The border between subscribers: a fault met on one lane's changes must not end the others.
+            logger.exception("realtime: changes for role %s could not be decided", self._claims.role)
+            self._close(CloseCode.RESTART, "an internal error; please reconnect")
+
+    async def _decide(self, batch: list[RowChange]) -> None:
+        plans = {change.layout: await self._plan(change.layout) for change in batch}
+        asked = {question for change in batch for question in matching.questions(change, plans[change.layout])}
+        identity = self._identity(plans[batch[0].layout])
+        answers = await self._visibility.answer(identity, asked) if asked else {}
+        hits = {change: matching.match(change, plans[change.layout], answers) for change in batch}
+        visible = await self._visible([change for change in batch if hits[change]], plans)
+        for change in batch:
+            if hits[change] and change in visible:
+                self._deliver(change, plans[change.layout], hits[change])
+
+    async def _visible(self, batch: list[RowChange], plans: dict[Layout, Plan]) -> set[RowChange]:
+        """Those of the changes that row-level security lets this lane see, or tells it about with an error."""
+        visible: set[RowChange] = set()
+        to_ask: dict[Layout, list[RowChange]] = {}
+        for change in batch:
+            plan = plans[change.layout]
+            if plan.error(change) is not None or not (plan.must_ask(change) or plan.hides(change)):
+                visible.add(change)
+            elif plan.must_ask(change) and change.key() is not None:
+                to_ask.setdefault(change.layout, []).append(change)
+        for layout, asked in to_ask.items():
+            visible |= await self._ask(plans[layout], asked)
+        return visible
+
+    async def _ask(self, plan: Plan, batch: list[RowChange]) -> set[RowChange]:
+        keys = list(dict.fromkeys(key for change in batch if (key := change.key()) is not None))
+        verdicts, raised = await self._visibility.rows_visible(self._identity(plan), plan.table, keys)
+        if raised is not None:
+            self._complain(plan, f"Policies of {plan.table.schema}.{plan.table.name} could not be evaluated: {raised}")
+        shown = {key for key, verdict in zip(keys, verdicts, strict=True) if verdict}
+        return {change for change in batch if change.key() in shown}
+
+    def _deliver(self, change: RowChange, plan: Plan, hits: list[Hit]) -> None:
+        error = plan.error(change)
+        data: dict[matching.Select, str] = {}
+        for hit in hits:
+            if hit.select not in data:
+                data[hit.select] = (
+                    changes.render(change, plan.access, hit.select)
+                    if error is None
+                    else changes.render_error(change, error)
+                )
+            frame = wire.encode_change(hit.cohort.version, hit.cohort.topic, hit.ids, data[hit.select])
+            for subscriber in self._cohorts.get(hit.cohort, ()):
+                subscriber.offer(change.xid, frame)
+
+    async def _plan(self, layout: Layout) -> Plan:
+        """The plan for a table as it stands; made anew if anything it rests on changed while it was being made."""
+        while layout not in self._plans:
+            generation = self._generation
+            plan = await self._make_plan(layout)
+            if generation == self._generation:
+                self._plans[layout] = plan
+        return self._plans[layout]
+
+    async def _make_plan(self, layout: Layout) -> Plan:
+        access = await self._catalogue.access(self._claims.role, layout.table.oid)
+        routes: dict[Cohort, tuple[Route, ...]] = {}
+        plan = Plan(table=layout.table, access=access, routes=routes)
+        for cohort in list(self._cohorts):
+            try:
+                fitted = [await self._route(binding, plan) for binding in _covering(cohort, layout)]
+            except MisfitError as error:
+                self._tell(cohort, misfit_message(error))
+                continue
+            if fitted:
+                routes[cohort] = tuple(fitted)
+        return plan
+
+    async def _route(self, binding: Binding, plan: Plan) -> Route:
+        # Where the role cannot read the key, every subscriber is told so and no filter is looked at.
+        conditions = (
+            await self._visibility.fit(self._identity(plan), binding, plan.table, plan.access)
+            if plan.table.key and plan.access.reads_key(plan.table)
+            else ()
+        )
+        return Route(id=binding.id, kind=binding.change, conditions=conditions, select=binding.select)
+
+    def _identity(self, plan: Plan) -> Identity:
+        return Identity(role=self._claims.role, claims=self._claims.text, time_limit=plan.access.time_limit)
+
+    def _covers(self, layout: Layout) -> bool:
+        known = self._plans.get(layout)
+        return bool(known.routes) if known else any(_covering(cohort, layout) for cohort in self._cohorts)
+
+    def _complain(self, plan: Plan, message: str) -> None:
+        for cohort in plan.routes:
+            self._tell(cohort, message)
+
+    def _tell(self, cohort: Cohort, message: str) -> None:
+        for subscriber in self._cohorts.get(cohort, ()):
+            subscriber.complain(message)
+
+    def _close(self, code: CloseCode, reason: str) -> None:
+        self._waiting.clear()
+        for members in list(self._cohorts.values()):
+            for subscriber in list(members):
+                subscriber.outlet.close(code, reason)
+
+
+def _covering(cohort: Cohort, layout: Layout) -> list[Binding]:
+    return [each for each in cohort.bindings if each.covers(layout.table.schema, layout.table.name)]
+
+
+def misfit_message(error: Exception) -> str:
+    return (
+        "Unable to subscribe to changes with given parameters. An exception happened so please check your connect "
+        f"parameters. Exception: {error}"
+    )

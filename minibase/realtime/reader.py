@@ -1,0 +1,210 @@
+"""The stream of changes: a walsender connection, its decoder, and the hand-over to the hub.
+
+The slot is temporary: it goes with the connection, so nothing is kept for a server that is not there. Whenever the
+stream breaks, subscribers are cut off too and rejoin once it stands again.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import struct
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+import asyncpg
+import psycopg
+from psycopg.pq import abc
+
+from minibase.postgres.endpoint import Endpoint, Login
+from minibase.realtime import changes, pgoutput
+from minibase.realtime.catalogue import Catalogue
+from minibase.realtime.changes import POSTGRES_EPOCH, RowChange
+from minibase.realtime.hub import Hub
+from minibase.realtime.pgoutput import Begin, Commit, Delete, Insert, Relation, Update
+from minibase.realtime.sessions import DatabaseUnavailableError, Session
+from minibase.realtime.snapshots import Snapshot
+
+PUBLICATION = "supabase_realtime"
+STATUS_SECONDS = 10  # well under half of wal_sender_timeout, which is 60 s
+RETRY_SECONDS = (0.1, 0.2, 0.5, 1, 2)
+BATCH_CHANGES = 256
+SETTLE_SECONDS = 0.002
+
+# Values are formatted from this text, see `values`.
+_SETTINGS = "-c TimeZone=UTC -c DateStyle=ISO,YMD -c IntervalStyle=postgres -c bytea_output=hex -c extra_float_digits=1"
+_XLOG_DATA, _KEEPALIVE = b"w", b"k"
+_STATUS = struct.Struct(">cQQQqB")
+
+logger = logging.getLogger(__name__)
+
+
+class StreamEndedError(Exception):
+    """The server ended the stream."""
+
+
+_BROKEN = (
+    psycopg.Error,
+    OSError,
+    StreamEndedError,
+    pgoutput.DecodeError,
+    DatabaseUnavailableError,
+    asyncpg.PostgresError,
+)
+
+
+class Reader:
+    """Follows the log for as long as `run` runs."""
+
+    def __init__(self, *, endpoint: Endpoint, catalogue: Catalogue, session: Session, hub: Hub) -> None:
+        self._endpoint = endpoint
+        self._catalogue = catalogue
+        self._session = session
+        self._hub = hub
+
+    async def run(self) -> None:
+        """Stream, and stream again after every interruption, until cancelled."""
+        failures = 0
+        while True:
+            try:
+                async with _open_stream(self._endpoint) as connection:
+                    self._catalogue.forget_all()
+                    self._hub.begin_streaming()
+                    failures = 0
+                    await _Stream(connection.pgconn, self._catalogue, self._session, self._hub).follow()
+            except _BROKEN as error:
+                logger.warning("realtime: the stream of changes broke off and is being reopened: %s", error)
+            finally:
+                self._hub.end_streaming()
+            await anyio.sleep(RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)])
+            failures += 1
+
+
+@asynccontextmanager
+async def _open_stream(endpoint: Endpoint) -> AsyncIterator[psycopg.AsyncConnection]:
+    connection = await psycopg.AsyncConnection.connect(
+        endpoint.dsn(Login.ADMIN),
+        autocommit=True,
+        replication="database",
+        application_name="minibase realtime",
+        client_encoding="UTF8",
+        options=_SETTINGS,
+        connect_timeout=10,
+        sslmode="disable",
+    )
+    try:
+        slot = f"minibase_realtime_{secrets.token_hex(6)}"
+        await connection.execute(f"CREATE_REPLICATION_SLOT {slot} TEMPORARY LOGICAL pgoutput NOEXPORT_SNAPSHOT")
+        await connection.execute(
+            f"START_REPLICATION SLOT {slot} LOGICAL 0/0 (proto_version '1', publication_names '{PUBLICATION}')"
+        )
+        yield connection
+    finally:
+        # The protocol is in copy mode: there is nothing to say goodbye with.
+        connection.pgconn.finish()
+
+
+class _Stream:
+    """One walsender connection's life."""
+
+    def __init__(self, connection: abc.PGconn, catalogue: Catalogue, session: Session, hub: Hub) -> None:
+        self._connection = connection
+        self._catalogue = catalogue
+        self._session = session
+        self._hub = hub
+        self._relations: dict[int, Relation] = {}
+        self._transaction: Begin | None = None
+        self._committed_at = ""
+        self._handled = 0
+        self._settled: int | None = None
+        self._batch: list[RowChange] = []
+
+    async def follow(self) -> None:
+        next_status = anyio.current_time()
+        while True:
+            if anyio.current_time() >= next_status:
+                self._send_status()
+                next_status = anyio.current_time() + STATUS_SECONDS
+            with anyio.move_on_at(next_status):
+                await anyio.wait_readable(self._connection.socket)
+            self._connection.consume_input()
+            await self._drain()
+
+    async def _drain(self) -> None:
+        """Handle all that has arrived, in batches: what arrives together is decided together."""
+        while True:
+            size, data = self._connection.get_copy_data(1)
+            if size == 0:
+                break
+            if size < 0:
+                raise StreamEndedError(self._connection.error_message.decode(errors="replace").strip() or "closed")
+            await self._take(bytes(data))
+            if len(self._batch) >= BATCH_CHANGES:
+                await self._hand_over()
+        await self._hand_over()
+
+    async def _take(self, data: bytes) -> None:
+        if data[:1] == _XLOG_DATA:
+            await self._handle(pgoutput.decode(data[25:]))
+        elif data[:1] == _KEEPALIVE:
+            if self._transaction is None:
+                self._handled = max(self._handled, int.from_bytes(data[1:9], "big"))
+            if data[17]:
+                await self._hand_over()
+                self._send_status()
+
+    async def _handle(self, message: pgoutput.Message) -> None:
+        match message:
+            case Begin():
+                self._transaction = message
+                self._committed_at = changes.format_commit_time(message.committed_at)
+            case Commit(end_lsn=end_lsn):
+                self._transaction = None
+                self._handled = max(self._handled, end_lsn)
+            case Relation(oid=oid):
+                self._relations[oid] = message
+                self._catalogue.forget(oid)
+                self._hub.forget_plans()
+            case Insert() | Update() | Delete():
+                await self._add(message)
+            case _:
+                pass
+
+    async def _add(self, message: Insert | Update | Delete) -> None:
+        relation = self._relations.get(message.relation)
+        if relation is None or self._transaction is None:
+            raise StreamEndedError(f"a row of unknown relation {message.relation} or outside a transaction")
+        layout = await self._catalogue.layout(relation)
+        self._batch.append(
+            changes.from_message(message, layout, xid=self._transaction.xid, committed_at=self._committed_at)
+        )
+
+    async def _hand_over(self) -> None:
+        if not self._batch:
+            return
+        batch, self._batch = self._batch, []
+        await self._settle(batch[-1].xid)
+        self._hub.dispatch(batch)
+        await anyio.lowlevel.checkpoint()
+
+    async def _settle(self, xid: int) -> None:
+        """Wait until new queries see the transaction.
+
+        A commit is streamed once it is on disk, an instant before it becomes visible; a subscriber, or a policy, that
+        looked at the table in between would not find the row.
+        """
+        while self._settled != xid:
+            snapshot = Snapshot.parse(await self._session.fetch_value("select pg_current_snapshot()::text"))
+            if snapshot.sees(xid):
+                self._settled = xid
+            else:
+                await anyio.sleep(SETTLE_SECONDS)
+
+    def _send_status(self) -> None:
+        """Let the server recycle the log up to what has been handed over. Sent when idle, too: others write as well."""
+        now = int((time.time() - POSTGRES_EPOCH.timestamp()) * 1_000_000)
+        position = self._handled
+        self._connection.put_copy_data(_STATUS.pack(b"r", position, position, position, now, 0))
+        self._connection.flush()

@@ -1,0 +1,209 @@
+"""One websocket: frames in, one after the other, through the protocol; frames out through a bounded outbox."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import assert_never
+
+import anyio
+from anyio.abc import ObjectReceiveStream, ObjectSendStream
+from starlette.types import Message
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from minibase.realtime import wire
+from minibase.realtime.hub import Hub
+from minibase.realtime.lanes import Subscriber
+from minibase.realtime.messages import CloseCode, Outgoing, Version
+from minibase.realtime.protocol import (
+    Channel,
+    Effect,
+    Failed,
+    FanOut,
+    Limits,
+    Outcome,
+    Protocol,
+    Send,
+    Subscribe,
+    Unsubscribe,
+)
+from minibase.realtime.tokens import Verify
+from minibase.realtime.wire import FrameError
+
+MAX_WAITING_FRAMES = 10_000
+MAX_WAITING_BYTES = 32 * 1024 * 1024
+MAX_INBOX = 256
+CLOSE_SECONDS = 5
+TOO_BIG = 1009
+GONE = 0
+
+logger = logging.getLogger(__name__)
+
+
+class Outbox:
+    """What one socket has still to be sent. Putting never waits; more than a reader can owe ends the socket."""
+
+    def __init__(self, version: Version) -> None:
+        self._version = version
+        self._frames: deque[str | bytes] = deque()
+        self._size = 0
+        self._filled = anyio.Event()
+        self.closing: tuple[int, str] | None = None
+        self.closed = anyio.Event()
+
+    def send(self, message: Outgoing) -> None:
+        frame = wire.encode(self._version, message)
+        if frame is not None:
+            self.send_frame(frame)
+
+    def send_frame(self, frame: str | bytes) -> None:
+        if self.closing is not None:
+            return
+        self._frames.append(frame)
+        self._size += len(frame)
+        if len(self._frames) > MAX_WAITING_FRAMES or self._size > MAX_WAITING_BYTES:
+            self.close(CloseCode.TRY_LATER, "too slow: too many frames are waiting to be read")
+        self._filled.set()
+
+    def close(self, code: int, reason: str) -> None:
+        """End the socket with this code; what is still waiting is dropped."""
+        if self.closing is None:
+            self.closing = (code, reason)
+            self._frames.clear()
+            self._size = 0
+            self.closed.set()
+
+    async def take(self) -> str | bytes:
+        while not self._frames:
+            self._filled = anyio.Event()
+            await self._filled.wait()
+        frame = self._frames.popleft()
+        self._size -= len(frame)
+        return frame
+
+
+class SocketSession:
+    """Carries out what the protocol decides, on an accepted websocket."""
+
+    def __init__(
+        self, websocket: WebSocket, *, version: Version, token: str, verify: Verify, hub: Hub, limits: Limits
+    ) -> None:
+        self._websocket = websocket
+        self._version = version
+        self._limits = limits
+        self._hub = hub
+        self._protocol = Protocol(token=token, verify=verify, limits=limits)
+        self._outbox = Outbox(version)
+        self._subscribers: dict[str, Subscriber] = {}
+
+    async def run(self) -> None:
+        """Serve until either side ends the socket; nothing of it is left behind."""
+        inbox_in, inbox_out = anyio.create_memory_object_stream[str | bytes](MAX_INBOX)
+        try:
+            async with anyio.create_task_group() as tasks, inbox_in, inbox_out:
+                tasks.start_soon(self._receive, inbox_in)
+                tasks.start_soon(self._process, inbox_out)
+                tasks.start_soon(self._send)
+                await self._outbox.closed.wait()
+                tasks.cancel_scope.cancel()
+        finally:
+            for subscriber in self._subscribers.values():
+                self._hub.unsubscribe(subscriber)
+        await self._say_goodbye()
+
+    async def _receive(self, inbox: ObjectSendStream[str | bytes]) -> None:
+        """Read frames as they come, whatever is being processed: pings are answered only while somebody reads."""
+        while True:
+            message = await self._websocket.receive()
+            if message["type"] == "websocket.disconnect":
+                self._outbox.close(GONE, "the client is gone")
+                return
+            frame = message.get("text")
+            frame = frame if frame is not None else message["bytes"]
+            if len(frame) > self._limits.frame_bytes:
+                self._outbox.close(TOO_BIG, f"a frame may have at most {self._limits.frame_bytes} bytes")
+                return
+            await inbox.send(frame)
+
+    async def _process(self, inbox: ObjectReceiveStream[str | bytes]) -> None:
+        while True:
+            expiry = self._protocol.next_expiry
+            patience = None if expiry is None else max(0.0, expiry - time.time())
+            with anyio.move_on_after(patience) as waited:
+                frame = await inbox.receive()
+            if waited.cancelled_caught:
+                await self._carry_out(self._protocol.expire(time.time()))
+            else:
+                await self._handle(frame)
+
+    async def _handle(self, frame: str | bytes) -> None:
+        try:
+            message = wire.decode(self._version, frame)
+        except FrameError as error:
+            logger.debug("realtime: a frame was dropped: %s", error)
+            return
+        await self._carry_out(self._protocol.receive(message, time.time()))
+
+    async def _send(self) -> None:
+        try:
+            while True:
+                await self._websocket.send(_asgi(await self._outbox.take()))
+        except WebSocketDisconnect:
+            self._outbox.close(GONE, "the client is gone")
+
+    async def _carry_out(self, effects: Iterable[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case Send(message=message):
+                    self._outbox.send(message)
+                case Unsubscribe(topic=topic):
+                    self._unsubscribe(topic)
+                case FanOut(channel=channel, message=message):
+                    self._hub.fan_out(self._subscribers[channel.topic], message)
+                case Subscribe(channel=channel):
+                    await self._subscribe(channel)
+                case _:
+                    assert_never(effect)
+
+    async def _subscribe(self, channel: Channel) -> None:
+        subscriber = Subscriber(
+            topic=channel.topic,
+            version=self._version,
+            claims=channel.claims,
+            bindings=channel.join.bindings,
+            wants_own_broadcasts=channel.join.self_broadcast,
+            outlet=self._outbox,
+        )
+        former = self._subscribers.get(channel.topic)
+        self._subscribers[channel.topic] = subscriber
+        outcome = await self._stand(channel, subscriber, former)
+        await self._carry_out(self._protocol.stood(channel, outcome))
+        if self._subscribers.get(channel.topic) is subscriber:
+            self._hub.enter(subscriber, former)
+        elif former is not None:
+            self._hub.unsubscribe(former)
+
+    async def _stand(self, channel: Channel, subscriber: Subscriber, former: Subscriber | None) -> Outcome:
+        if channel.join.problem is not None:
+            return Failed(message=channel.join.problem)
+        return await self._hub.subscribe(subscriber, former)
+
+    def _unsubscribe(self, topic: str) -> None:
+        subscriber = self._subscribers.pop(topic, None)
+        if subscriber is not None:
+            self._hub.unsubscribe(subscriber)
+
+    async def _say_goodbye(self) -> None:
+        code, reason = self._outbox.closing or (GONE, "")
+        if code == GONE:
+            return
+        # A reader that has stopped blocks the close frame as well: it gets a moment, then the connection is dropped.
+        with anyio.move_on_after(CLOSE_SECONDS), suppress(WebSocketDisconnect):
+            await self._websocket.send({"type": "websocket.close", "code": code, "reason": reason})
+
+
+def _asgi(frame: str | bytes) -> Message:
+    return {"type": "websocket.send", "text" if isinstance(frame, str) else "bytes": frame}
