@@ -57,6 +57,8 @@ def parse_request(
     Raises RestError: PGRST125 (path), PGRST117/101 (method), PGRST106 (schema), PGRST107 (media type),
     PGRST122 (preferences), PGRST103 (range).
     """
+    pairs = split_query(query)
+    _refuse_nul(path, pairs)
     single = dict(headers)
     named = single.get("accept-profile" if method in ("GET", "HEAD") else "content-profile")
     return Request(
@@ -64,7 +66,7 @@ def parse_request(
         method=method,
         schema=_choose_schema(named, schemas),
         profile_named=named is not None,
-        pairs=split_query(query),
+        pairs=pairs,
         preferences=parse_preferences(value for name, value in headers if name == "prefer"),
         media=choose_media(single.get("accept", "")),
         range=_parse_range(single.get("range")) if method in ("GET", "HEAD") else None,
@@ -77,6 +79,12 @@ def split_query(query: str) -> tuple[tuple[str, str], ...]:
     """Key and value of each parameter, decoded: `+` is a space, percent escapes are UTF-8."""
     pairs = (part.partition("=") for part in query.split("&") if part)
     return tuple((unquote_plus(key), unquote_plus(value)) for key, _, value in pairs)
+
+
+def _refuse_nul(path: str, pairs: Iterable[tuple[str, str]]) -> None:
+    """Postgres has no such character in text, and a C library would silently stop reading there."""
+    if "\0" in unquote(path) or any("\0" in key or "\0" in value for key, value in pairs):
+        raise refuse(400, "22021", 'invalid byte sequence for encoding "UTF8": 0x00')
 
 
 def _parse_target(method: str, path: str) -> Target:

@@ -1,0 +1,1 @@
+"""Stage five: what Postgres answered becomes status, headers and body. Pure."""
