@@ -6,6 +6,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from minibase.gateway import Gateway, Refusal, admit
 from minibase.keys import Keyring, Secrets
@@ -71,6 +73,28 @@ def test_another_scheme_is_not_raised_to_the_keys_role(scheme: str) -> None:
     admitted = admit(http(("apikey", SECRET), ("authorization", scheme)), KEYRING)
     assert not isinstance(admitted, Refusal)
     assert authorizations(admitted) == [scheme]
+
+
+CREDENTIALS = [PUBLISHABLE, SECRET, ANON, SERVICE, USER, "rubbish", ""]
+SENT_HEADERS = st.lists(
+    st.tuples(st.just("apikey"), st.sampled_from(CREDENTIALS))
+    | st.tuples(st.just("authorization"), st.sampled_from([f"Bearer {each}" for each in CREDENTIALS] + ["Basic x"])),
+    max_size=4,
+)
+SENT_QUERY = st.lists(st.sampled_from([f"apikey={each}" for each in CREDENTIALS] + ["a=eq.1"]), max_size=3).map(
+    "&".join
+)
+
+
+@given(headers=SENT_HEADERS, query=SENT_QUERY)
+def test_nobody_becomes_the_service_role_without_its_key(headers: list[tuple[str, str]], query: str) -> None:
+    admitted = admit(http(*headers, query=query), KEYRING)
+    if isinstance(admitted, Refusal) or authorizations(admitted) != [f"Bearer {SERVICE}"]:
+        return
+    authorization = dict(headers).get("authorization")
+    keys = [value for name, value in headers if name == "apikey"] or [query.partition("apikey=")[2].partition("&")[0]]
+    assert authorization == f"Bearer {SERVICE}" or keys in ([SECRET], [SERVICE])
+    assert authorization != f"Bearer {USER}"
 
 
 REFUSED = {
