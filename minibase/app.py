@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from importlib import import_module
-from importlib.util import find_spec
+from contextlib import asynccontextmanager
+from typing import Literal, TypedDict
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -13,37 +12,49 @@ from starlette.responses import JSONResponse
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from minibase.auth.app import open_auth
 from minibase.config import Config
 from minibase.gateway import GUARDED_PREFIXES, Gateway
 from minibase.keys import Keyring
 from minibase.postgres.endpoint import Endpoint
+from minibase.realtime.app import open_realtime
+from minibase.rest.app import open_rest
 
-SERVICES = tuple(name for name in ("rest", "auth", "realtime") if find_spec(f"minibase.{name}.app"))
+
+class Services(TypedDict):
+    """What the lifespan opens; the server hands it to every request as its state."""
+
+    rest: ASGIApp
+    auth: ASGIApp
+    realtime: ASGIApp
 
 
 def build(*, config: Config, keyring: Keyring, endpoint: Endpoint) -> ASGIApp:
     """The whole API as one application. Its lifespan opens the services and closes them in reverse order."""
 
     @asynccontextmanager
-    async def lifespan(_: Starlette) -> AsyncIterator[dict[str, ASGIApp]]:
-        async with AsyncExitStack() as stack:
-            opened: dict[str, ASGIApp] = {}
-            for service in SERVICES:
-                open_service = getattr(import_module(f"minibase.{service}.app"), f"open_{service}")
-                opened[service] = await stack.enter_async_context(
-                    open_service(endpoint=endpoint, keyring=keyring, config=config)
-                )
-            yield opened
+    async def lifespan(_: Starlette) -> AsyncIterator[Services]:
+        async with (
+            open_rest(endpoint=endpoint, keyring=keyring, config=config) as rest,
+            open_auth(endpoint=endpoint, keyring=keyring, config=config) as auth,
+            open_realtime(endpoint=endpoint, keyring=keyring, config=config) as realtime,
+        ):
+            yield Services(rest=rest, auth=auth, realtime=realtime)
 
-    routes = [*(Mount(f"/{service}/v1", app=_Service(service)) for service in SERVICES), Route("/health", _health)]
+    routes = [
+        Mount("/rest/v1", app=_Service("rest")),
+        Mount("/auth/v1", app=_Service("auth")),
+        Mount("/realtime/v1", app=_Service("realtime")),
+        Route("/health", _health),
+    ]
     services = Starlette(routes=routes, lifespan=lifespan, exception_handlers={404: _unknown_path})
     return Gateway(services, keyring=keyring)
 
 
 class _Service:
-    """The service of this name that the lifespan opened and the server hands to each request as its state."""
+    """Passes requests to the service of this name that the lifespan opened."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: Literal["rest", "auth", "realtime"]) -> None:
         self._name = name
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
