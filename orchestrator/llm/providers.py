@@ -5,14 +5,12 @@ The SDKs share the chat-completions shape but no error class, so each error tree
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, assert_never
 
-import groq
 import httpx
-import openai
 
 from orchestrator.config import Models, ProviderName, RealProvider
 from orchestrator.llm.simulated import MODEL, Simulate, SimulatedTransport
@@ -22,13 +20,21 @@ AWAY_STATUSES = frozenset({408, 409, 429, 498})
 DENIED_STATUSES = frozenset({401, 403, 404})
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sdk:
+    """An SDK's client and its error tree. Both offer the same call; no common type exists for either."""
+
+    client: Any
+    status_error: type[Exception]
+    timeout_error: type[Exception]
+    error: type[Exception]
+
+
 class ChatProvider:
     """A provider that speaks chat completions through an SDK's client."""
 
-    def __init__(
-        self, client: groq.AsyncGroq | openai.AsyncOpenAI, *, name: str, settings: RealProvider, simulated: bool = False
-    ) -> None:
-        self._client: Any = client  # both clients offer the same call; no common type exists
+    def __init__(self, sdk: Sdk, *, name: str, settings: RealProvider, simulated: bool = False) -> None:
+        self._sdk = sdk
         self._settings = settings
         self._name = name
         self._simulated = simulated
@@ -50,17 +56,16 @@ class ChatProvider:
 
     async def complete(self, request: Request) -> Reply:
         try:
-            completion = await self._client.chat.completions.create(**self._arguments(request))
-        except (groq.APIStatusError, openai.APIStatusError) as error:
-            raise from_status(error.response.status_code, error.body, error.response.headers, str(error)) from None
-        except (groq.APITimeoutError, openai.APITimeoutError):
+            completion = await self._sdk.client.chat.completions.create(**self._arguments(request))
+        except self._sdk.status_error as error:
+            raise _from_sdk(error) from None
+        except self._sdk.timeout_error:
             raise ProviderError(Fault.AWAY, f"did not answer within {request.timeout_s:.3g} s") from None
-        except (groq.APIError, openai.APIError, httpx.HTTPError) as error:
+        except (self._sdk.error, httpx.HTTPError) as error:
             cause = error.__cause__ or error
-            raise ProviderError(
-                Fault.AWAY, f"cannot be reached: {_short(str(cause) or type(cause).__name__)}"
-            ) from None
-        except (json.JSONDecodeError, ValueError, TypeError) as error:
+            detail = _short(str(cause)) or type(cause).__name__
+            raise ProviderError(Fault.AWAY, f"cannot be reached: {detail}") from None
+        except (ValueError, TypeError) as error:
             raise ProviderError(Fault.AWAY, f"answered something that is not its protocol: {error}") from None
         return _reply(completion)
 
@@ -80,6 +85,10 @@ class ChatProvider:
         if self._settings.reasoning_effort is not None:
             arguments["reasoning_effort"] = self._settings.reasoning_effort
         return arguments
+
+
+def _from_sdk(error: Any) -> ProviderError:
+    return from_status(error.response.status_code, error.body, error.response.headers, str(error))
 
 
 def from_status(status: int, body: object, headers: Mapping[str, str], text: str) -> ProviderError:
@@ -142,27 +151,47 @@ def _build(name: ProviderName, models: Models, simulate: Simulate) -> tuple[Prov
     match name:
         case ProviderName.GROQ:
             http = _http(models.groq)
-            groq_client = groq.AsyncGroq(
-                api_key=_key(models.groq), base_url=models.groq.base_url, max_retries=0, http_client=http
-            )
-            return ChatProvider(groq_client, name=name, settings=models.groq), http
+            sdk = groq_sdk(_key(models.groq), models.groq.base_url, http)
+            return ChatProvider(sdk, name=name, settings=models.groq), http
         case ProviderName.OPENAI:
             http = _http(models.openai)
-            client = _openai(_key(models.openai), models.openai.base_url, http)
-            return ChatProvider(client, name=name, settings=models.openai), http
+            sdk = openai_sdk(_key(models.openai), models.openai.base_url, http)
+            return ChatProvider(sdk, name=name, settings=models.openai), http
         case ProviderName.SIMULATED:
             latency = models.simulated.latency
             settings = RealProvider(small=MODEL, large=MODEL, timeout_s=latency.high + 60)
             http = _http(settings, SimulatedTransport(simulate, low=latency.low, high=latency.high))
-            client = _openai("simulated", "http://simulated.invalid/v1", http)
-            return ChatProvider(client, name=name, settings=settings, simulated=True), http
+            sdk = openai_sdk("simulated", "http://simulated.invalid/v1", http)
+            return ChatProvider(sdk, name=name, settings=settings, simulated=True), http
         case _:
             assert_never(name)
 
 
-def _openai(key: str, base_url: str | None, http: httpx.AsyncClient) -> openai.AsyncOpenAI:
-    # The SDK's annotation names its own fork of httpx; it takes an httpx client at run time and maps its errors.
-    return openai.AsyncOpenAI(api_key=key, base_url=base_url, max_retries=0, http_client=http)  # type: ignore[arg-type]
+# The SDKs are imported by whoever uses them: each takes seconds and tens of megabytes.
+
+
+def groq_sdk(key: str, base_url: str | None, http: httpx.AsyncClient) -> Sdk:
+    import groq
+
+    return Sdk(
+        client=groq.AsyncGroq(api_key=key, base_url=base_url, max_retries=0, http_client=http),
+        status_error=groq.APIStatusError,
+        timeout_error=groq.APITimeoutError,
+        error=groq.APIError,
+    )
+
+
+def openai_sdk(key: str, base_url: str | None, http: httpx.AsyncClient) -> Sdk:
+    import openai
+
+    # The annotation names the SDK's own fork of httpx; it takes an httpx client at run time and maps its errors.
+    client = openai.AsyncOpenAI(api_key=key, base_url=base_url, max_retries=0, http_client=http)  # type: ignore[arg-type]
+    return Sdk(
+        client=client,
+        status_error=openai.APIStatusError,
+        timeout_error=openai.APITimeoutError,
+        error=openai.APIError,
+    )
 
 
 @asynccontextmanager

@@ -8,16 +8,14 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
-import groq
 import httpx
-import openai
 import pytest
 from pydantic import BaseModel, Field
 
 from orchestrator.config import Groq, OpenAI
 from orchestrator.facts import Fact, ProviderAlarm
 from orchestrator.llm.chain import Chain
-from orchestrator.llm.providers import ChatProvider
+from orchestrator.llm.providers import ChatProvider, groq_sdk, openai_sdk
 from orchestrator.llm.simulated import SimulatedTransport
 from orchestrator.llm.values import Accepted, Call, Deferred, Prompt, Provider, Rejected, UnacceptableError
 
@@ -100,14 +98,12 @@ class Rig:
 async def rig(groq_steps: list[Step], openai_steps: list[Step]) -> AsyncIterator[Rig]:
     first, second = Script(*groq_steps), Script(*openai_steps)
     async with httpx.AsyncClient(transport=first) as one, httpx.AsyncClient(transport=second) as two:
-        groq_client = groq.AsyncGroq(api_key="k", max_retries=0, http_client=one)
-        openai_client = openai.AsyncOpenAI(api_key="k", max_retries=0, http_client=two)  # type: ignore[arg-type]
         yield Rig(
             first,
             second,
             [
-                ChatProvider(groq_client, name="groq", settings=Groq()),
-                ChatProvider(openai_client, name="openai", settings=OpenAI()),
+                ChatProvider(groq_sdk("k", None, one), name="groq", settings=Groq()),
+                ChatProvider(openai_sdk("k", None, two), name="openai", settings=OpenAI()),
             ],
         )
 
@@ -267,10 +263,8 @@ async def test_cancelling_leaves_a_ledger_line() -> None:
 
     ledger: list[Call] = []
     async with httpx.AsyncClient(transport=Silent()) as http, anyio.create_task_group() as group:
-        client = groq.AsyncGroq(api_key="k", max_retries=0, http_client=http)
-        chain = Chain(
-            [ChatProvider(client, name="groq", settings=Groq())], deadline_s=60, patience_s=0, observer=lambda _: None
-        )
+        provider = ChatProvider(groq_sdk("k", None, http), name="groq", settings=Groq())
+        chain = Chain([provider], deadline_s=60, patience_s=0, observer=lambda _: None)
         group.start_soon(chain.complete, PROMPT, lambda reply: reply, ledger)
         await started.wait()
         group.cancel_scope.cancel()
@@ -285,8 +279,8 @@ async def test_the_simulated_model_answers_through_the_sdk_and_always_alike() ->
         return {"word": seed[:8]}
 
     async with httpx.AsyncClient(transport=SimulatedTransport(simulate)) as http:
-        client = openai.AsyncOpenAI(api_key="k", base_url="http://s/v1", max_retries=0, http_client=http)  # type: ignore[arg-type]
-        provider = ChatProvider(client, name="simulated", settings=OpenAI(small="simulated-v1"), simulated=True)
+        sdk = openai_sdk("k", "http://s/v1", http)
+        provider = ChatProvider(sdk, name="simulated", settings=OpenAI(small="simulated-v1"), simulated=True)
         chain = Chain([provider], deadline_s=60, patience_s=0, observer=lambda _: None)
         ledger: list[Call] = []
         first = await chain.complete(PROMPT, lambda reply: reply.word, ledger)  # type: ignore[attr-defined]
