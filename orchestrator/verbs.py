@@ -1,0 +1,207 @@
+"""What the daemon says to the database's verbs and what it hears: the values on both sides of ``store``.
+
+The verbs themselves are SQL functions in ``supabase/migrations``; this is their contract, version 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from agents.work import Item, Work
+from orchestrator.llm.values import Call
+
+VERSION = 1
+
+
+class BeginVerdict(StrEnum):
+    BEGUN = "begun"
+    STALE = "stale"
+    STOPPED = "stopped"
+    PAUSED = "paused"
+    BUSY = "busy"
+    TAKEN = "taken"
+
+
+class CommitVerdict(StrEnum):
+    DONE = "done"
+    STALE = "stale"
+    STOPPED = "stopped"
+    BUSY = "busy"
+    FAILED = "failed"
+
+
+class RunStatus(StrEnum):
+    COMPLETED = "completed"
+    FAILED = "failed"
+    DEFERRED = "deferred"
+    STOPPED = "stopped"
+
+
+class Answer(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class ClaimedStack(Answer):
+    """A leased stack. ``snapshot`` stays raw, so that one unreadable stack does not spoil the beat."""
+
+    stack_id: UUID
+    fence: int
+    wakes: int
+    due_at: AwareDatetime | None = None
+    overruns: int = 0
+    snapshot: dict[str, Any]
+
+
+class Claim(Answer):
+    now: AwareDatetime
+    next_wake_at: AwareDatetime | None = None
+    stacks: tuple[ClaimedStack, ...] = ()
+
+
+class BegunRun(Answer):
+    run_id: UUID
+    verdict: BeginVerdict
+    reason: str | None = None
+    retry_at: AwareDatetime | None = None
+    attempt: int = 1
+    artifact: str | None = None
+
+
+class Begun(Answer):
+    now: AwareDatetime
+    runs: tuple[BegunRun, ...]
+
+
+class RunVerdict(Answer):
+    run_id: UUID
+    verdict: CommitVerdict
+    reason: str | None = None
+
+
+class SettleVerdict(Answer):
+    stack_id: UUID
+    verdict: CommitVerdict
+
+
+class Committed(Answer):
+    now: AwareDatetime
+    next_wake_at: AwareDatetime | None = None
+    runs: tuple[RunVerdict, ...] = ()
+    settled: tuple[SettleVerdict, ...] = ()
+
+
+class HaltedStack(Answer):
+    stack_id: UUID
+    execution_state: str
+
+
+class Pulse(Answer):
+    now: AwareDatetime
+    lost: tuple[UUID, ...] = ()
+    halted: tuple[HaltedStack, ...] = ()
+
+
+class VerbsVersion(Answer):
+    version: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedRun:
+    """One agent's turn, decided but not begun."""
+
+    run_id: UUID
+    stack_id: UUID
+    fence: int
+    work: Work
+    needs_artifact: bool
+
+    def as_wire(self) -> dict[str, Any]:
+        work = self.work
+        return {
+            "run_id": str(self.run_id),
+            "stack_id": str(self.stack_id),
+            "fence": self.fence,
+            "agent": work.agent,
+            "priority": work.priority,
+            "reason": work.reason,
+            "key": work.key,
+            "work_at": work.at.isoformat(),
+            "item": _item(work.item),
+            "needs_artifact": self.needs_artifact,
+        }
+
+
+def _item(item: Item | None) -> dict[str, Any] | None:
+    return None if item is None else {"kind": item.kind, "ids": [str(id_) for id_ in item.ids]}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinishedRun:
+    """One agent's turn as it ended: what was spent, what it changes, what people see of it."""
+
+    run_id: UUID
+    stack_id: UUID
+    fence: int
+    agent: str
+    status: RunStatus
+    error: str | None = None
+    calls: tuple[Call, ...] = ()
+    changes: tuple[dict[str, Any], ...] = ()
+    trace: dict[str, Any] | None = None
+    context: dict[str, Any] | None = None
+    simulated: bool = False
+    retry_ms: int | None = None
+
+    def as_wire(self) -> dict[str, Any]:
+        return {
+            "run_id": str(self.run_id),
+            "stack_id": str(self.stack_id),
+            "fence": self.fence,
+            "agent": self.agent,
+            "status": self.status,
+            "error": self.error,
+            "calls": [call.as_wire() for call in self.calls],
+            "changes": self.changes,
+            "trace": self.trace,
+            "context": self.context,
+            "simulated": self.simulated,
+            "retry_ms": self.retry_ms,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settlement:
+    """The end of a cycle: when the stack is due again (None: only a wake makes it due) and why it waits."""
+
+    stack_id: UUID
+    fence: int
+    wakes: int
+    due_in_ms: int | None
+    wait_reason: str | None
+
+    def as_wire(self) -> dict[str, Any]:
+        return {
+            "stack_id": str(self.stack_id),
+            "fence": self.fence,
+            "wakes": self.wakes,
+            "due_in_ms": self.due_in_ms,
+            "wait_reason": self.wait_reason,
+            "wait_ms": self.due_in_ms if self.wait_reason else None,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    stack_id: UUID
+    fence: int
+
+
+def seconds_until(moment: datetime | None, now: datetime) -> float | None:
+    """Database times become a relative wait, so that this machine's clock need not agree with the database's."""
+    return None if moment is None else (moment - now).total_seconds()
