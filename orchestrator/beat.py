@@ -1,0 +1,104 @@
+"""The loop: wake -> claim up to the free slots -> one task per stack -> wait for the next wake."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import anyio
+from anyio.abc import TaskGroup
+
+from orchestrator.cycle import Crew, run_cycle
+from orchestrator.facts import BeatDone, StackClaimed, StoreAway
+from orchestrator.fleet import Fleet, LiveCycle
+from orchestrator.store import Store, StoreError
+from orchestrator.verbs import Claim, ClaimedStack, seconds_until
+from orchestrator.wake import Wake
+
+MOST_PER_CLAIM = 100
+AWAY_WAIT_S = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rhythm:
+    cadence_s: float
+    lease_s: float
+
+    @property
+    def cadence_ms(self) -> int:
+        return round(self.cadence_s * 1_000)
+
+    @property
+    def lease_ms(self) -> int:
+        return round(self.lease_s * 1_000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loop:
+    """The beat of one daemon; every cycle is a task of ``group``."""
+
+    store: Store
+    fleet: Fleet
+    crew: Crew
+    wake: Wake
+    rhythm: Rhythm
+    group: TaskGroup
+
+    async def run(self, stopping: anyio.Event) -> None:
+        """Beat until ``stopping``; an unreachable store only delays the next beat."""
+        cause = "start"
+        while not stopping.is_set():
+            at_most = self.rhythm.cadence_s
+            if self.fleet.free > 0:
+                try:
+                    await self._beat(cause)
+                except StoreError as error:
+                    at_most = min(at_most, AWAY_WAIT_S)
+                    self.crew.observer(StoreAway(verb="claim_due_stacks", error=str(error), retry_s=at_most))
+            cause = await self.wake.wait(at_most)
+
+    async def _beat(self, cause: str) -> None:
+        started, most = anyio.current_time(), min(self.fleet.free, MOST_PER_CLAIM)
+        claim = await self.store.claim(most=most, lease_ms=self.rhythm.lease_ms, cadence_ms=self.rhythm.cadence_ms)
+        for claimed in claim.stacks:
+            self._start(claimed, claim.now)
+        if len(claim.stacks) == most:
+            self.wake.ring("more")
+        else:
+            self.wake.within(seconds_until(claim.next_wake_at, claim.now))
+        if claim.stacks:
+            self._report(cause, claim, started)
+
+    def _start(self, claimed: ClaimedStack, now: datetime) -> None:
+        live = LiveCycle(stack_id=claimed.stack_id, fence=claimed.fence, claimed_at=now)
+        stack = claimed.snapshot.get("stack")
+        name = str(stack.get("name", "")) if isinstance(stack, dict) else ""
+        self.crew.observer(
+            StackClaimed(stack=str(claimed.stack_id), name=name, fence=claimed.fence, overruns=claimed.overruns)
+        )
+        # The slot is taken here, not in the task: the next claim must already know of it.
+        self.fleet.enter(live)
+        self.group.start_soon(self._cycle, claimed, live)
+
+    async def _cycle(self, claimed: ClaimedStack, live: LiveCycle) -> None:
+        was_full = self.fleet.free == 0
+        try:
+            report = await run_cycle(claimed, live, self.crew)
+        finally:
+            self.fleet.leave(live)
+        if report.due.after is not None and not report.due.after:
+            self.wake.ring("settled")
+        elif was_full:
+            self.wake.ring("slot")
+
+    def _report(self, cause: str, claim: Claim, started: float) -> None:
+        lags = [(claim.now - claimed.due_at).total_seconds() for claimed in claim.stacks if claimed.due_at]
+        self.crew.observer(
+            BeatDone(
+                cause=cause,
+                claimed=len(claim.stacks),
+                free_slots=self.fleet.free,
+                took_ms=(anyio.current_time() - started) * 1_000,
+                lag_ms=max(0.0, *lags, 0.0) * 1_000,
+            )
+        )

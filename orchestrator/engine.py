@@ -1,0 +1,89 @@
+"""The composition root of the daemon: which parts there are and what each of them is given."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import version
+from typing import Any
+
+from agents.agent import Agent
+from orchestrator.beat import Rhythm
+from orchestrator.committer import Committer
+from orchestrator.config import Config
+from orchestrator.cooldown import Cooldowns
+from orchestrator.cycle import Crew
+from orchestrator.facts import Observer
+from orchestrator.fleet import Fleet
+from orchestrator.llm.chain import Chain
+from orchestrator.llm.providers import open_providers
+from orchestrator.llm.simulated import Simulate
+from orchestrator.llm.values import Provider
+from orchestrator.pulse import Heart
+from orchestrator.store import Store, open_store
+from orchestrator.wake import Wake
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Engine:
+    """The parts that a daemon and a tick by hand have in common."""
+
+    worker: uuid.UUID
+    store: Store
+    chain: Chain
+    fleet: Fleet
+    wake: Wake
+    committer: Committer
+    crew: Crew
+    heart: Heart
+    rhythm: Rhythm
+
+
+@asynccontextmanager
+async def open_engine(
+    config: Config, *, agents: Mapping[str, Agent], observer: Observer, providers: Sequence[Provider] | None = None
+) -> AsyncIterator[Engine]:
+    """Everything wired and nothing running yet. ``providers`` replaces the configured models."""
+    worker = uuid.uuid4()
+    async with (
+        open_store(config, worker=worker, observer=observer) as store,
+        open_providers(config.models, _simulate) as configured,
+    ):
+        chain = Chain(
+            configured if providers is None else providers,
+            deadline_s=config.models.deadline_s,
+            patience_s=config.models.patience_s,
+            observer=observer,
+        )
+        rhythm = Rhythm(cadence_s=config.cadence_s, lease_s=config.lease_s)
+        fleet, wake = Fleet(config.slots), Wake()
+        committer = Committer(store, cadence_ms=rhythm.cadence_ms, observer=observer, wake_within=wake.within)
+        heart = Heart(
+            store=store,
+            fleet=fleet,
+            observer=observer,
+            name=config.name,
+            version=version("stackbeat"),
+            every_s=config.heartbeat_s,
+            lease_ms=rhythm.lease_ms,
+        )
+        crew = Crew(agents=agents, chain=chain, committer=committer, cooldowns=Cooldowns(), observer=observer)
+        yield Engine(
+            worker=worker,
+            store=store,
+            chain=chain,
+            fleet=fleet,
+            wake=wake,
+            committer=committer,
+            crew=crew,
+            heart=heart,
+            rhythm=rhythm,
+        )
+
+
+def _simulate(role: str, context: dict[str, Any], seed: str) -> Mapping[str, Any]:
+    simulate: Simulate = import_module("agents.simulated").simulate  # only whoever simulates needs it
+    return simulate(role, context, seed)

@@ -1,0 +1,61 @@
+"""The heartbeat: keeps this worker's leases, and hears without any signal which stacks were stopped or lost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import anyio
+
+from orchestrator.facts import LeaseLost, Observer, StoreAway
+from orchestrator.fleet import Fleet, Halt
+from orchestrator.store import Store, StoreError
+from orchestrator.verbs import Lease, Pulse
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heart:
+    """Beats every ``every_s`` under the worker's name."""
+
+    store: Store
+    fleet: Fleet
+    observer: Observer
+    name: str
+    version: str
+    every_s: float
+    lease_ms: int
+
+    async def run(self) -> None:
+        """Beat until cancelled; a missed beat is a fact, the lease outlives some of them."""
+        while True:
+            try:
+                await self.beat()
+            except StoreError as error:
+                self.observer(StoreAway(verb="heartbeat", error=str(error), retry_s=self.every_s))
+            await anyio.sleep(self.every_s)
+
+    async def beat(self, *, stopping: bool = False) -> None:
+        """One heartbeat; raises StoreError."""
+        leases = self.fleet.leases()
+        pulse = await self.store.heartbeat(
+            leases,
+            name=self.name,
+            version=self.version,
+            slots=self.fleet.slots,
+            lease_ms=self.lease_ms,
+            stopping=stopping,
+        )
+        self._apply(leases, pulse)
+
+    def _apply(self, sent: tuple[Lease, ...], pulse: Pulse) -> None:
+        stopped = {halted.stack_id for halted in pulse.halted if halted.execution_state == "stopped"}
+        lost = set(pulse.lost)
+        for lease in sent:
+            live = self.fleet.get(lease.stack_id)
+            # A stack that settled or came back meanwhile is not the one that was asked about.
+            if live is None or live.lease != lease or live.halted is not None:
+                continue
+            if lease.stack_id in stopped:
+                live.halt(Halt.STOPPED)
+            elif lease.stack_id in lost:
+                live.halt(Halt.LEASE_LOST)
+                self.observer(LeaseLost(stack=str(lease.stack_id), cause="the database says so"))
