@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
@@ -38,48 +39,48 @@ class Batcher(Generic[T, R]):
     """``submit`` waits for its own item's result, or raises what ``send`` raised; ``run`` gathers and sends.
 
     ``send`` gets the items of one call and returns one result each, in order. While all calls are under way items
-    gather, so the batches grow by themselves under load; beyond ``waiting`` items ``submit`` waits to get in.
+    gather, so the batches grow by themselves under load; beyond ``waiting`` unanswered ones ``submit`` waits to get in.
     """
 
     def __init__(self, send: Callable[[Sequence[T]], Awaitable[Sequence[R]]], limits: Limits) -> None:
         self._send = send
         self._limits = limits
-        self._slots = anyio.CapacityLimiter(limits.calls)
-        self._inlet, self._outlet = anyio.create_memory_object_stream[_Ticket[T, R]](limits.waiting)
+        self._calls = anyio.CapacityLimiter(limits.calls)
+        self._room = anyio.Semaphore(limits.waiting)
+        self._waiting: deque[_Ticket[T, R]] = deque()
+        self._arrived = anyio.Event()
 
     async def submit(self, item: T, *, count: int = 1, size: int = 0) -> R:
         ticket: _Ticket[T, R] = _Ticket(item=item, count=count, size=size)
-        await self._inlet.send(ticket)
-        await ticket.done.wait()
+        async with self._room:
+            self._waiting.append(ticket)
+            self._arrived.set()
+            await ticket.done.wait()
         if ticket.error is not None:
             raise ticket.error
         return ticket.results[0]
 
     async def run(self) -> None:
         """Gather and send until cancelled."""
-        carried: _Ticket[T, R] | None = None
-        async with self._inlet, self._outlet, anyio.create_task_group() as group:
+        async with anyio.create_task_group() as group:
             while True:
-                first = carried or await self._outlet.receive()
-                if carried is None:
+                if not self._waiting:
+                    self._arrived = anyio.Event()
+                    await self._arrived.wait()
                     await anyio.sleep(self._limits.linger_s)
-                # The slot first: what arrives while all calls are under way rides along.
-                await self._slots.acquire_on_behalf_of(first)
-                batch, carried = self._gather(first)
-                self._start(group, batch)
+                # A call's slot first: what arrives while all calls are under way rides along.
+                await self._calls.acquire_on_behalf_of(self._waiting[0])
+                self._start(group, self._gather())
 
-    def _gather(self, first: _Ticket[T, R]) -> tuple[list[_Ticket[T, R]], _Ticket[T, R] | None]:
+    def _gather(self) -> list[_Ticket[T, R]]:
+        first = self._waiting.popleft()
         batch, count, size = [first], first.count, first.size
-        while count < self._limits.items and size < self._limits.size:
-            try:
-                ticket = self._outlet.receive_nowait()
-            except anyio.WouldBlock:
-                break
-            count, size = count + ticket.count, size + ticket.size
+        while self._waiting:
+            count, size = count + self._waiting[0].count, size + self._waiting[0].size
             if count > self._limits.items or size > self._limits.size:
-                return batch, ticket
-            batch.append(ticket)
-        return batch, None
+                break
+            batch.append(self._waiting.popleft())
+        return batch
 
     def _start(self, group: TaskGroup, batch: list[_Ticket[T, R]]) -> None:
         async def deliver() -> None:
@@ -91,7 +92,7 @@ class Batcher(Generic[T, R]):
                 for ticket in batch:
                     ticket.error = error
             finally:
-                self._slots.release_on_behalf_of(batch[0])
+                self._calls.release_on_behalf_of(batch[0])
             for ticket in batch:
                 ticket.done.set()
 

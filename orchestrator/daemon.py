@@ -99,7 +99,12 @@ async def _serve(config: Config, engine: Engine, stopping: anyio.Event, observer
         group.start_soon(loop.run, stopping)
         await stopping.wait()
         await _drain(config, engine, observer)
+        abandoned = len(engine.fleet)
         group.cancel_scope.cancel()
+    # Last, so that no heartbeat follows. A store that is gone does not matter: leases expire by themselves.
+    with anyio.move_on_after(FAREWELL_S), suppress(StoreError):
+        await engine.heart.beat(stopping=True)
+    observer(DaemonStopped(worker=str(engine.worker), abandoned=abandoned))
 
 
 async def _drain(config: Config, engine: Engine, observer: Observer) -> None:
@@ -109,10 +114,6 @@ async def _drain(config: Config, engine: Engine, observer: Observer) -> None:
     engine.fleet.halt_all(Halt.SHUTDOWN)
     with anyio.move_on_after(LAST_COMMITS_S):
         await engine.fleet.drained()
-    # A store that is gone as well does not matter: the leases expire by themselves.
-    with anyio.move_on_after(FAREWELL_S), suppress(StoreError):
-        await engine.heart.beat(stopping=True)
-    observer(DaemonStopped(worker=str(engine.worker), abandoned=len(engine.fleet)))
 
 
 def _started(config: Config, engine: Engine) -> DaemonStarted:

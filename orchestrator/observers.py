@@ -1,0 +1,120 @@
+"""Two ways to read the facts: lines for people, JSON lines for machines. Each chooses what it shows."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TextIO
+
+import orjson
+
+from orchestrator.facts import (
+    AgentBroke,
+    BatchSent,
+    BeatDone,
+    CallAttempted,
+    DaemonStarted,
+    DaemonStopped,
+    DaemonStopping,
+    Fact,
+    LeaseLost,
+    Observer,
+    OutcomeDropped,
+    PriceUnknown,
+    ProviderAlarm,
+    RunBegun,
+    RunCommitted,
+    RunRefused,
+    SignalsDown,
+    SignalsUp,
+    StackClaimed,
+    StackSettled,
+    StackUnreadable,
+    StoreAway,
+    StoreBack,
+)
+
+Now = Callable[[], datetime]
+RED, YELLOW, GREEN, DIM, PLAIN = "\x1b[31m", "\x1b[33m", "\x1b[32m", "\x1b[2m", "\x1b[0m"
+QUIET = (BatchSent, BeatDone, CallAttempted, StackClaimed, StackSettled, RunBegun)
+BAD = (AgentBroke, OutcomeDropped, ProviderAlarm, StackUnreadable)
+NOTEWORTHY = (LeaseLost, StoreAway, SignalsDown, PriceUnknown, RunRefused)
+GOOD = (DaemonStarted, StoreBack, SignalsUp)
+MOST_NAMES = 10_000
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def json_lines(out: TextIO | None = None, *, now: Now = utc_now) -> Observer:
+    """Every fact as one JSON object a line: ``at``, ``fact`` and its fields."""
+    stream = out or sys.stderr
+
+    def observe(fact: Fact) -> None:
+        line = orjson.dumps({"at": now(), "fact": type(fact).__name__, **asdict(fact)})
+        print(line.decode(), file=stream, flush=True)
+
+    return observe
+
+
+def log_lines(
+    out: TextIO | None = None, *, colour: bool | None = None, verbose: bool = False, now: Now = utc_now
+) -> Observer:
+    """What a person wants to see, a line each; colours only on a terminal unless told otherwise."""
+    stream = out or sys.stderr
+    coloured = stream.isatty() if colour is None else colour
+    names: dict[str, str] = {}
+
+    def observe(fact: Fact) -> None:
+        if isinstance(fact, StackClaimed):
+            if len(names) >= MOST_NAMES:
+                names.clear()
+            names[fact.stack] = fact.name
+        if isinstance(fact, QUIET) and not verbose:
+            return
+        text = f"{now():%H:%M:%S} {sentence(fact, names.get(getattr(fact, 'stack', ''), ''))}"
+        paint = _paint(fact) if coloured else ""
+        print(f"{paint}{text}{PLAIN}" if paint else text, file=stream, flush=True)
+
+    return observe
+
+
+def _paint(fact: Fact) -> str:
+    if isinstance(fact, BAD) or (isinstance(fact, RunCommitted) and fact.status == "failed"):
+        return RED
+    if isinstance(fact, NOTEWORTHY):
+        return YELLOW
+    if isinstance(fact, GOOD):
+        return GREEN
+    return DIM if isinstance(fact, QUIET) else ""
+
+
+def sentence(fact: Fact, name: str) -> str:
+    """One fact in words; ``name`` is its stack's, where it is known."""
+    match fact:
+        case DaemonStarted():
+            models = "a SIMULATED model (no provider key is set)" if fact.simulated else " -> ".join(fact.providers)
+            return f"orchestrator {fact.worker[:8]} on {fact.url}: {', '.join(fact.agents)}; models: {models}"
+        case DaemonStopping():
+            return f"stopping: {fact.running} stacks have {fact.grace_s:g} s to finish"
+        case DaemonStopped():
+            left = f", {fact.abandoned} stacks left to their leases" if fact.abandoned else ""
+            return f"stopped{left}"
+        case RunCommitted():
+            return _run_sentence(fact, name or fact.stack[:8])
+        case RunRefused():
+            return f"{name or fact.stack[:8]}: {fact.agent} not begun, {fact.verdict}: {fact.reason}"
+        case _:
+            fields = " ".join(f"{key}={value}" for key, value in asdict(fact).items() if key != "stack")
+            return f"{f'{name}: ' if name else ''}{type(fact).__name__} {fields}"
+
+
+def _run_sentence(fact: RunCommitted, who: str) -> str:
+    verdict = "" if fact.verdict == "done" else f" ({fact.verdict})"
+    cost = f", {fact.tokens} tokens" + (f", ${fact.cost_usd:.4f}" if fact.cost_usd else "")
+    error = f": {fact.error.strip().splitlines()[-1]}" if fact.error and fact.error.strip() else ""
+    what = fact.action if fact.status == "completed" else fact.status
+    return f"{who}: {fact.agent} {what}{verdict} in {fact.took_ms / 1_000:.2f} s{cost}{error}"
