@@ -1,4 +1,7 @@
-"""The `minibase` command."""
+"""The `minibase` command.
+
+Commands that only look at a running minibase answer at once: what starts or changes one is imported where it is used.
+"""
 
 from __future__ import annotations
 
@@ -12,19 +15,18 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-import anyio
 import click
 
-from minibase import launch, status
+from minibase import status
 from minibase.config import Config
 from minibase.errors import MinibaseError
-from minibase.launch import AUTO, PortChoice, StartOptions
+from minibase.options import AUTO, PortChoice, StartOptions
 from minibase.postgres.binaries import SETTING, find_binaries
-from minibase.postgres.endpoint import Endpoint, Login
-from minibase.postgres.server import HOST
+from minibase.postgres.endpoint import HOST, Endpoint, Login
 from minibase.project import Project
 
 _STOP_LIMIT = 15.0
+_FAREWELL_LIMIT = 3.0
 _POLL = 0.05
 
 
@@ -79,6 +81,8 @@ def start(workdir: Path, *, detach: bool, **options: Any) -> None:
     if detach:
         _start_detached(project, chosen)
     else:
+        from minibase import launch
+
         _run(launch.serve, project, config, chosen, click.echo, lambda: click.echo(_table(project)))
 
 
@@ -97,12 +101,28 @@ def stop(workdir: Path) -> None:
         raise MinibaseError(f"minibase (pid {pid}) belongs to another user. Stop it as that user.") from error
     except ProcessLookupError:
         pass
-    deadline = time.monotonic() + _STOP_LIMIT
-    while project.holder() is not None:
-        if time.monotonic() > deadline:
-            raise MinibaseError(f"minibase (pid {pid}) did not stop within {_STOP_LIMIT:.0f} s. End it with kill -9.")
-        time.sleep(_POLL)
+    if not _wait_until(lambda: project.holder() is None, _STOP_LIMIT):
+        raise MinibaseError(f"minibase (pid {pid}) did not stop within {_STOP_LIMIT:.0f} s. End it with kill -9.")
+    # Everything is over by now but the interpreter's own farewell.
+    _wait_until(lambda: not _alive(pid), _FAREWELL_LIMIT)
     click.echo("Stopped.")
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _wait_until(happened: Callable[[], bool], seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while not happened():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_POLL)
+    return True
 
 
 @cli.command(name="status")
@@ -123,6 +143,8 @@ def reset(workdir: Path, pg_bin: str | None) -> None:
     project = _open(workdir)
     config = Config.load(project.workdir)
 
+    from minibase import launch
+
     async def work(endpoint: Endpoint) -> None:
         await launch.reset(project, config, endpoint, click.echo)
 
@@ -138,6 +160,8 @@ def migrate(workdir: Path, pg_bin: str | None, include_all: bool) -> None:
     """Apply pending migrations, and seed files that have not run."""
     project = _open(workdir)
     config = Config.load(project.workdir)
+    from minibase import launch
+
     applied = 0
 
     async def work(endpoint: Endpoint) -> None:
@@ -177,6 +201,8 @@ def _open(workdir: Path) -> Project:
 
 def _run(function: Callable[..., Coroutine[Any, Any, None]], *arguments: object) -> None:
     """Run to the end; of several failures at once, the first expected one is what people are told."""
+    import anyio
+
     try:
         anyio.run(function, *arguments, backend_options={"use_uvloop": True})
     except BaseExceptionGroup as group:

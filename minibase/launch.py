@@ -7,7 +7,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import anyio
@@ -18,13 +18,13 @@ import uvicorn
 from minibase.config import Config
 from minibase.errors import MinibaseError
 from minibase.keys import Keyring, Secrets
+from minibase.options import AUTO, PortChoice, StartOptions
 from minibase.postgres.binaries import find_binaries, reachable_binaries
 from minibase.postgres.bootstrap import bootstrap, keep_partitions
 from minibase.postgres.database import replace_database, settle_databases
-from minibase.postgres.endpoint import Endpoint
+from minibase.postgres.endpoint import HOST, Endpoint
 from minibase.postgres.migrate import Say, migrate, seed
 from minibase.postgres.server import (
-    HOST,
     PortTakenError,
     Server,
     ServerPlan,
@@ -34,24 +34,9 @@ from minibase.postgres.server import (
 )
 from minibase.project import Project, Runtime
 
-AUTO = "auto"
 _PARTITIONS_EVERY = 6 * 3600.0
 _GRACE_SECONDS = 2
 """What requests and sockets get to finish in; with Postgres' own stop the whole stays under five seconds."""
-
-PortChoice = int | str | None
-"""A port, `auto`, or None for the configured one."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StartOptions:
-    """What `minibase start` was asked for."""
-
-    api_port: PortChoice = None
-    db_port: PortChoice = None
-    pg_bin: str | None = None
-    lifeline: int | None = None
-    """A pipe's read end whose other end the parent holds: when it ends, so does minibase."""
 
 
 async def serve(

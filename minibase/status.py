@@ -7,8 +7,7 @@ import re
 from collections.abc import Mapping
 
 from minibase.keys import Secrets
-from minibase.postgres.endpoint import Endpoint, Login
-from minibase.postgres.server import HOST
+from minibase.postgres.endpoint import HOST, Endpoint, Login
 from minibase.project import Runtime
 
 _SHELL_SPECIAL = re.compile(r'["\\$`]')

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from urllib.parse import quote
 
+HOST = "127.0.0.1"
+"""Everything minibase serves, it serves here: other machines are never let in."""
+
 
 class Login(StrEnum):
     """The roles that may sign in; every other role is reached from one of them by `set role`."""

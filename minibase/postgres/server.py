@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import shutil
 import signal
 import socket
@@ -28,11 +27,10 @@ import asyncpg
 from minibase.errors import MinibaseError
 from minibase.postgres.account import Account
 from minibase.postgres.binaries import SETTING, Binaries
-from minibase.postgres.endpoint import Endpoint, Login
+from minibase.postgres.endpoint import HOST, Endpoint, Login
 from minibase.postgres.extensions import trust_offered
 from minibase.postgres.session import open_session
 
-HOST = "127.0.0.1"
 _POLL = 0.02
 _STOP_LIMIT = 10.0
 _LEFTOVER_LIMIT = 3.0
@@ -281,10 +279,20 @@ def _running_on(data: Path) -> int | None:
     if not first_line.strip().isdigit():
         return None
     pid = int(first_line)
-    command = subprocess.run(
-        ["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False
+    return pid if str(data) in _arguments_of(pid) else None
+
+
+def _arguments_of(pid: int) -> list[str]:
+    """How a process was called; empty where there is none. Slim containers have no `ps`, and macOS has no /proc."""
+    if sys.platform == "linux":
+        try:
+            return Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8", errors="replace").split("\0")
+        except (FileNotFoundError, ProcessLookupError):
+            return []
+    shown = subprocess.run(
+        ["ps", "-ww", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False
     ).stdout
-    return pid if re.search(rf"-D {re.escape(str(data))}(\s|$)", command) else None
+    return shown.split()
 
 
 def _tail(log: Path, lines: int = 15) -> str:
