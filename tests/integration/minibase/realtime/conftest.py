@@ -49,6 +49,13 @@ async def owner(api: Any) -> AsyncIterator[asyncpg.Connection]:
     await connection.close()
 
 
+@pytest.fixture
+async def admin(api: Any) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(api.endpoint.dsn(Login.ADMIN), ssl=False)
+    yield connection
+    await connection.close()
+
+
 def user_token(api: Any, sub: str, *, lives: float = 600) -> str:
     claims = {"role": "authenticated", "sub": sub, "exp": int(time.time() + lives), "iat": int(time.time())}
     return str(api.keyring.sign_access_token(claims))
