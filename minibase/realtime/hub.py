@@ -110,12 +110,16 @@ class Hub:
                 peer.outlet.send_frame(frame)
 
     async def _stand(self, subscriber: Subscriber, former: Subscriber | None) -> Outcome:
+        stream = self._streaming
         try:
             unpublished = await self._check(subscriber)
         except MisfitError as error:
             return Failed(message=misfit_message(error))
         self._lane(subscriber).add(subscriber)
         subscriber.since = await self._catalogue.snapshot()
+        if stream is not self._streaming:
+            # Commits between the snapshot and the new stream would reach nobody.
+            raise DatabaseUnavailableError("the stream of changes was interrupted during the join")
         if former is not None:
             former.until = subscriber.since
         # What is not published yet is delivered once it is; the subscriber is told why nothing comes until then.

@@ -136,7 +136,8 @@ class Lane:
                 if not self._waiting:
                     self._arrived = anyio.Event()
                 self._deciding = True
-                await self._decide_safely(batch)
+                if batch:
+                    await self._decide_safely(batch)
                 self._deciding = False
 
     async def _decide_safely(self, batch: list[RowChange]) -> None:

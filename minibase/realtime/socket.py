@@ -33,7 +33,7 @@ from minibase.realtime.protocol import (
 from minibase.realtime.tokens import Verify
 from minibase.realtime.wire import FrameError
 
-MAX_WAITING_FRAMES = 10_000
+MAX_WAITING_FRAMES = 50_000
 MAX_WAITING_BYTES = 32 * 1024 * 1024
 MAX_INBOX = 256
 CLOSE_SECONDS = 5
