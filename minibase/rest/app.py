@@ -12,19 +12,17 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from minibase.config import Config
 from minibase.keys import Keyring
 from minibase.postgres.endpoint import Endpoint, Login
-from minibase.rest.catalogue.values import Catalogue
 from minibase.rest.database.connection import DatabaseAwayError, DatabaseError
 from minibase.rest.database.pool import Pool, PoolLimits
 from minibase.rest.database.transaction import Session, run_transaction
 from minibase.rest.database.watch import CatalogueWatch
 from minibase.rest.errors import Problem, RestError, refuse
 from minibase.rest.identity import identify
-from minibase.rest.plan.request import plan_request
 from minibase.rest.problems import explain
-from minibase.rest.query.plan import spell_plan
 from minibase.rest.request.parse import parse_request
 from minibase.rest.response.answer import Response, check_outcome, needs_check, respond
 from minibase.rest.session import reads_only, session_settings
+from minibase.rest.templates import Planner
 
 # Larger bodies are refused before they fill the memory.
 MAX_BODY_BYTES: Final = 64 * 1024 * 1024
@@ -61,6 +59,7 @@ class _RestApp:
         self._watch = watch
         self._keyring = keyring
         self._config = config
+        self._planner: Planner | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one HTTP request."""
@@ -84,13 +83,12 @@ class _RestApp:
         request = parse_request(
             method=scope["method"], path=path, query=query, headers=headers, body=body, schemas=config.schemas
         )
-        catalogue = self._catalogue()
-        plan = plan_request(catalogue, request, max_rows=config.max_rows)
-        statement = spell_plan(plan, config.max_rows)
+        planner = self._newest_planner()
+        plan, statement = planner.plan(request)
         session = Session(
             read_only=reads_only(request, plan),
             settings=session_settings(
-                catalogue=catalogue,
+                catalogue=planner.catalogue,
                 request=request,
                 plan=plan,
                 identity=identity,
@@ -104,15 +102,19 @@ class _RestApp:
             outcome = await run_transaction(connection, session, statement, check)
         return respond(request, plan, outcome, query=query, schemas=config.schemas)
 
-    def _catalogue(self) -> Catalogue:
-        if self._watch.snapshot is None:
+    def _newest_planner(self) -> Planner:
+        """What was remembered of one snapshot goes with it."""
+        catalogue = self._watch.snapshot
+        if catalogue is None:
             raise refuse(
                 503,
                 "PGRST002",
                 "Could not query the database for the schema cache. Retrying.",
                 headers={"Retry-After": "1"},
             )
-        return self._watch.snapshot
+        if self._planner is None or self._planner.catalogue is not catalogue:
+            self._planner = Planner(catalogue, self._config.max_rows)
+        return self._planner
 
 
 async def _read_body(receive: Receive) -> bytes:

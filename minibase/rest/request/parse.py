@@ -78,7 +78,12 @@ def parse_request(
 def split_query(query: str) -> tuple[tuple[str, str], ...]:
     """Key and value of each parameter, decoded: `+` is a space, percent escapes are UTF-8."""
     pairs = (part.partition("=") for part in query.split("&") if part)
-    return tuple((unquote_plus(key), unquote_plus(value)) for key, _, value in pairs)
+    return tuple((_decode(key), _decode(value)) for key, _, value in pairs)
+
+
+def _decode(text: str) -> str:
+    # Most parts need no decoding, and looking is cheaper than doing.
+    return unquote_plus(text) if "%" in text or "+" in text else text
 
 
 def _refuse_nul(path: str, pairs: Iterable[tuple[str, str]]) -> None:

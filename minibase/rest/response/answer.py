@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final, assert_never
-from urllib.parse import parse_qsl, quote, urlencode
+from urllib.parse import quote
 
 import orjson
 
@@ -159,8 +159,8 @@ def _tell_call(plan: CallPlan, outcome: Outcome) -> tuple[int, list[tuple[str, s
 def _location(request: Request, query: str) -> str:
     folder = "/rpc/" if isinstance(request.target, OnFunction) else "/"
     path = folder + quote(request.target.name)
-    pairs = sorted(parse_qsl(query, keep_blank_values=True))
-    return f"{path}?{urlencode(pairs, safe='*(),.:!>')}" if pairs else path
+    # The parts stay encoded as they came.
+    return f"{path}?{'&'.join(sorted(query.split('&')))}" if query else path
 
 
 def _applied(request: Request, plan: Plan) -> list[tuple[str, str]]:
