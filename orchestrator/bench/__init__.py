@@ -1,0 +1,1 @@
+"""Benches: the daemon's real path under load, measured."""
