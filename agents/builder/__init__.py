@@ -1,1 +1,5 @@
-"""The builder: one of the four roles."""
+"""The builder turns one todo a run into the next version of the page."""
+
+from agents.builder.role import agent
+
+__all__ = ["agent"]

@@ -1,1 +1,5 @@
-"""The planner: one of the four roles."""
+"""The planner owns the idea, the todo list and the phase."""
+
+from agents.planner.role import agent
+
+__all__ = ["agent"]

@@ -1,1 +1,5 @@
-"""The reviewer: one of the four roles."""
+"""The reviewer checks each new version of the page and advises the planner."""
+
+from agents.reviewer.role import agent
+
+__all__ = ["agent"]
