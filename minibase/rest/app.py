@@ -17,7 +17,7 @@ from minibase.rest.database.pool import Pool, PoolLimits
 from minibase.rest.database.transaction import Session, run_transaction
 from minibase.rest.database.watch import CatalogueWatch
 from minibase.rest.errors import Problem, RestError, refuse
-from minibase.rest.identity import identify
+from minibase.rest.identity import Identity, identify
 from minibase.rest.problems import explain
 from minibase.rest.request.parse import parse_request
 from minibase.rest.response.answer import Response, check_outcome, needs_check, respond
@@ -63,23 +63,23 @@ class _RestApp:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one HTTP request."""
-        has_token = False
+        anonymous = True
         try:
             headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
-            has_token = any(name == "authorization" for name, _ in headers)
-            response = await self._answer(scope, headers, await _read_body(receive))
+            identity = identify(self._keyring, next((text for name, text in headers if name == "authorization"), None))
+            anonymous = identity.anonymous
+            response = await self._answer(scope, headers, identity, await _read_body(receive))
         except RestError as error:
             response = _tell_problem(error.problem, head=scope["method"] == "HEAD")
         except DatabaseError as error:
-            response = _tell_problem(explain(error.report, has_token=has_token), head=scope["method"] == "HEAD")
+            response = _tell_problem(explain(error.report, anonymous=anonymous), head=scope["method"] == "HEAD")
         except DatabaseAwayError as error:
             response = _tell_problem(_broken(error), head=scope["method"] == "HEAD")
         await _send_response(send, response)
 
-    async def _answer(self, scope: Scope, headers: list[tuple[str, str]], body: bytes) -> Response:
+    async def _answer(self, scope: Scope, headers: list[tuple[str, str]], identity: Identity, body: bytes) -> Response:
         config, query = self._config, scope["query_string"].decode("latin-1")
         path = scope["path"].removeprefix(scope.get("root_path", ""))
-        identity = identify(self._keyring, next((value for name, value in headers if name == "authorization"), None))
         request = parse_request(
             method=scope["method"], path=path, query=query, headers=headers, body=body, schemas=config.schemas
         )

@@ -20,7 +20,10 @@ class Identity:
 
     role: str
     claims: bytes
-    has_token: bool
+
+    @property
+    def anonymous(self) -> bool:
+        return self.role == ANONYMOUS
 
 
 def identify(keyring: Keyring, authorization: str | None) -> Identity:
@@ -29,7 +32,7 @@ def identify(keyring: Keyring, authorization: str | None) -> Identity:
     Raises RestError PGRST301 for a token that cannot be verified, PGRST303 for one whose claims forbid its use.
     """
     if authorization is None:
-        return Identity(role=ANONYMOUS, claims=orjson.dumps({"role": ANONYMOUS}), has_token=False)
+        return Identity(role=ANONYMOUS, claims=orjson.dumps({"role": ANONYMOUS}))
     scheme, _, token = authorization.partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise _untrusted("PGRST301", "The Authorization header must be 'Bearer' and a token")
@@ -41,7 +44,7 @@ def identify(keyring: Keyring, authorization: str | None) -> Identity:
     role = claims.get("role", ANONYMOUS)
     if not isinstance(role, str):
         raise _untrusted("PGRST303", "The role claim must be a text")
-    return Identity(role=role, claims=orjson.dumps({**claims, "role": role}), has_token=True)
+    return Identity(role=role, claims=orjson.dumps({**claims, "role": role}))
 
 
 def _untrusted(code: str, message: str) -> RestError:

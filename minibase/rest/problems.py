@@ -45,11 +45,11 @@ class DatabaseReport:
     hint: str | None = None
 
 
-def explain(report: DatabaseReport, *, has_token: bool) -> Problem:
-    """The problem to answer with. `has_token`: the caller has shown who they are, so 401 would be no help."""
+def explain(report: DatabaseReport, *, anonymous: bool) -> Problem:
+    """The problem to answer with. Only an anonymous caller is told that signing in (401) may help."""
     if report.sqlstate == "PGRST":
         return _explain_raised_json(report)
-    status = _status(report, has_token=has_token)
+    status = _status(report, anonymous=anonymous)
     return Problem(
         status=status,
         code=report.sqlstate,
@@ -60,12 +60,12 @@ def explain(report: DatabaseReport, *, has_token: bool) -> Problem:
     )
 
 
-def _status(report: DatabaseReport, *, has_token: bool) -> int:
+def _status(report: DatabaseReport, *, anonymous: bool) -> int:
     raised = _RAISED_STATUS.fullmatch(report.sqlstate)
     if raised:
         return int(raised.group(1))
     if report.sqlstate == "42501":
-        return 403 if has_token else 401
+        return 401 if anonymous else 403
     if report.sqlstate == "22023" and _UNKNOWN_ROLE.search(report.message):
         return 401
     if report.sqlstate == "21000" and report.message.endswith("requires a WHERE clause"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from minibase.rest.catalogue.values import Catalogue, Function, Name
 from minibase.rest.errors import RestError, refuse
@@ -13,7 +14,7 @@ from minibase.rest.request.conditions import parse_filter
 from minibase.rest.request.fields import parse_field
 from minibase.rest.request.parse import parse_shape
 from minibase.rest.request.payload import read_arguments
-from minibase.rest.request.values import OnFunction, Payload, Preferences, Request, ReturnMode
+from minibase.rest.request.values import OnFunction, Payload, Preferences, Request, ReturnMode, Window
 
 _SHAPING = frozenset({"select", "order", "limit", "offset", "columns", "on_conflict", "and", "or", "not.and", "not.or"})
 _BODY_TYPES = {
@@ -24,25 +25,33 @@ _BODY_TYPES = {
 }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Callee:
+    """What a path names: all functions of one name."""
+
+    catalogue: Catalogue
+    name: Name
+    overloads: tuple[Function, ...]
+
+
 def plan_call(catalogue: Catalogue, request: Request, target: OnFunction, max_rows: int | None) -> CallPlan:
     """Choose the overload and plan the shape of its rows.
 
     Raises RestError PGRST202 (no such function), 203 (several), 102 (body), 128 (max-affected), and those of reads.
     """
-    overloads = catalogue.functions.get(Name(request.schema, target.name), ())
-    names = {parameter.name for overload in overloads for parameter in overload.parameters}
-    given, shaping = _split_pairs(request.pairs, names, by_get=target.by_get)
-    if target.by_get:
-        function, arguments = _choose_by_texts(catalogue, request, target, overloads, given)
-    else:
-        function, arguments = _choose_by_body(catalogue, request, target, overloads)
-    scope = ReadScope(catalogue=catalogue, shape=parse_shape(shaping), max_rows=max_rows)
+    name = Name(request.schema, target.name)
+    callee = _Callee(catalogue=catalogue, name=name, overloads=catalogue.functions.get(name, ()))
+    known = {parameter.name for overload in callee.overloads for parameter in overload.parameters}
+    given, shaping = _split_pairs(request.pairs, known, by_get=target.by_get)
+    function, arguments = _choose_by_texts(callee, given) if target.by_get else _choose_by_body(callee, request)
+    shape = parse_shape(shaping)
+    scope = ReadScope(catalogue=catalogue, shape=shape, max_rows=max_rows)
     relation = catalogue.relations.get(function.relation) if function.relation else None
-    read = plan_read(scope, Given(), relation) if function.returns == "row" else None
     return CallPlan(
         function=function,
         arguments=arguments,
-        read=read,
+        read=plan_read(scope, Given(), relation) if function.returns == "row" else None,
+        window=shape.windows.get((), Window()).capped(max_rows),
         answer=_answer(request),
         max_affected=_max_affected(request.preferences, function),
     )
@@ -88,17 +97,11 @@ def _reads_as_filter(key: str, value: str) -> bool:
     return True
 
 
-def _choose_by_texts(
-    catalogue: Catalogue,
-    request: Request,
-    target: OnFunction,
-    overloads: Sequence[Function],
-    given: Sequence[tuple[str, str]],
-) -> tuple[Function, Arguments]:
+def _choose_by_texts(callee: _Callee, given: Sequence[tuple[str, str]]) -> tuple[Function, Arguments]:
     texts: dict[str, list[str]] = {}
     for key, value in given:
         texts.setdefault(key, []).append(value)
-    function = _choose_named(catalogue, request, target, overloads, texts)
+    function = _choose_named(callee, texts)
     # Of a parameter that is not variadic, the last one counts.
     values = tuple(
         (each, tuple(texts[each.name]) if each.variadic else (texts[each.name][-1],))
@@ -108,21 +111,21 @@ def _choose_by_texts(
     return function, FromTexts(values=values)
 
 
-def _choose_by_body(
-    catalogue: Catalogue, request: Request, target: OnFunction, overloads: Sequence[Function]
-) -> tuple[Function, Arguments]:
+def _choose_by_body(callee: _Callee, request: Request) -> tuple[Function, Arguments]:
     media = request.content_type.split(";", maxsplit=1)[0].strip().lower() or "application/json"
-    whole = _taking_whole_body(overloads, media)
+    whole = _taking_whole_body(callee.overloads, media)
     if media != "application/json":
         if whole is None:
-            raise _not_found(catalogue, request, target, ())
+            raise _not_found(callee, ())
         return whole, _whole_body(request.body, whole.parameters[0].type)
     payload = read_arguments(request.body)
-    matches = _matching(overloads, payload.keys or ()) if payload.keys is not None and not payload.is_array else []
+    matches = (
+        _matching(callee.overloads, payload.keys or ()) if payload.keys is not None and not payload.is_array else []
+    )
     if not matches and whole is not None:
         return whole, WholeBody(text=payload.text, type=whole.parameters[0].type)
     names = _argument_names(payload)
-    function = _choose_named(catalogue, request, target, overloads, names)
+    function = _choose_named(callee, names)
     wanted = set(names)
     parameters = tuple(each for each in function.parameters if each.name in wanted)
     return function, FromObject(text=payload.text, parameters=parameters)
@@ -148,17 +151,11 @@ def _taking_whole_body(overloads: Iterable[Function], media: str) -> Function | 
     return None
 
 
-def _choose_named(
-    catalogue: Catalogue,
-    request: Request,
-    target: OnFunction,
-    overloads: Sequence[Function],
-    names: Iterable[str],
-) -> Function:
+def _choose_named(callee: _Callee, names: Iterable[str]) -> Function:
     given = tuple(names)
-    matches = _matching(overloads, given)
+    matches = _matching(callee.overloads, given)
     if not matches:
-        raise _not_found(catalogue, request, target, given)
+        raise _not_found(callee, given)
     if len(matches) > 1:
         raise _ambiguous(matches)
     return matches[0]
@@ -177,21 +174,22 @@ def _matching(overloads: Iterable[Function], names: Iterable[str]) -> list[Funct
     return exact or fitting
 
 
-def _not_found(catalogue: Catalogue, request: Request, target: OnFunction, names: Sequence[str]) -> RestError:
-    shown = f"{request.schema}.{target.name}"
+def _not_found(callee: _Callee, names: Sequence[str]) -> RestError:
+    schema = callee.name.schema
+    shown = f"{schema}.{callee.name.local}"
     listed = f"({', '.join(sorted(names))})" if names else ""
     kind = (
         f"with parameter{'s' if len(names) > 1 else ''} {', '.join(sorted(names))}" if names else "without parameters"
     )
-    known = [name.local for name in catalogue.functions if name.schema == request.schema]
-    like = nearest(target.name, known)
-    signature = _nearest_signature(catalogue, Name(request.schema, like)) if like else ""
+    known = [name.local for name in callee.catalogue.functions if name.schema == schema]
+    like = nearest(callee.name.local, known)
+    signature = _nearest_signature(callee.catalogue, Name(schema, like)) if like else ""
     return refuse(
         404,
         "PGRST202",
         f"Could not find the function {shown}{listed or ' without parameters'} in the schema cache",
         f"Searched for the function {shown} {kind}, but no matches were found in the schema cache.",
-        hint=f"Perhaps you meant to call the function {request.schema}.{like}{signature}" if like else None,
+        hint=f"Perhaps you meant to call the function {schema}.{like}{signature}" if like else None,
     )
 
 

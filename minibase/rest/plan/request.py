@@ -10,17 +10,28 @@ from minibase.rest.errors import refuse
 from minibase.rest.plan.call import plan_call
 from minibase.rest.plan.nearest import nearest
 from minibase.rest.plan.read import ReadScope, plan_read
-from minibase.rest.plan.values import Answer, Plan, ReadPlan, Stored
+from minibase.rest.plan.values import Answer, CallPlan, Plan, ReadPlan, Stored
 from minibase.rest.plan.write import plan_write
 from minibase.rest.request.parse import parse_shape
-from minibase.rest.request.values import OnFunction, OnRelation, Request, ReturnMode, Shape, Verb, Window
+from minibase.rest.request.values import MediaKind, OnFunction, OnRelation, Request, ReturnMode, Shape, Verb, Window
+
+# Bodies that hold one value and nothing around it.
+_BARE_MEDIA = frozenset({MediaKind.TEXT, MediaKind.OCTETS})
 
 
 def plan_request(catalogue: Catalogue, request: Request, *, max_rows: int | None) -> Plan:
     """Resolve everything the request names.
 
-    Raises RestError: PGRST205 for an unknown relation, and those of reads, writes and calls.
+    Raises RestError: PGRST205 for an unknown relation, 107 for a media type the result cannot take, and those of
+    reads, writes and calls.
     """
+    plan = _plan_target(catalogue, request, max_rows)
+    if request.media.kind in _BARE_MEDIA and not (isinstance(plan, CallPlan) and plan.function.returns == "scalar"):
+        raise refuse(406, "PGRST107", f"None of these media types are available: {request.media.kind.value}")
+    return plan
+
+
+def _plan_target(catalogue: Catalogue, request: Request, max_rows: int | None) -> Plan:
     match request.target:
         case OnFunction() as target:
             return plan_call(catalogue, request, target, max_rows)

@@ -210,11 +210,12 @@ Arguments: TypeAlias = FromObject | FromTexts | WholeBody
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallPlan:
-    """`read` shapes rows; it is None for scalars and void."""
+    """`read` shapes rows; it is None for scalars and void, of which `window` counts a set's."""
 
     function: Function
     arguments: Arguments
     read: Read | None
+    window: Window
     answer: Answer
     max_affected: int | None = None
 

@@ -7,7 +7,7 @@ from typing import assert_never
 from minibase.rest.catalogue.values import Parameter
 from minibase.rest.plan.values import Arguments, CallPlan, FromObject, FromTexts, WholeBody
 from minibase.rest.query.envelope import spell_envelope, spell_scalar_envelope, spell_total
-from minibase.rest.query.read import GIVEN, spell_rows
+from minibase.rest.query.read import GIVEN, spell_rows, spell_window
 from minibase.rest.query.spelling import identifier, qualified
 from minibase.rest.query.statement import Parameters, Statement, array_literal
 
@@ -18,7 +18,8 @@ def spell_call(plan: CallPlan, max_rows: int | None) -> Statement:
     arguments, source = _spell_arguments(plan.arguments, parameters)
     call = f"{qualified(plan.function.name)}({arguments})"
     if plan.read is None:
-        rows = f"SELECT {call} AS v{' FROM ' + source if source else ''}"
+        window = spell_window(plan.window, parameters) if plan.function.returns_set else ""
+        rows = f"SELECT {call} AS v{' FROM ' + source if source else ''}{window}"
         text = spell_scalar_envelope(rows, plan.answer, set_of_values=plan.function.returns_set)
         return Statement(text=text, parameters=tuple(parameters.values))
     given = f"SELECT f.* FROM {source + ', LATERAL ' if source else ''}{call} AS f"

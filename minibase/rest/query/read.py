@@ -51,7 +51,7 @@ def _spell_level(read: Read, source: str, join: tuple[str, ...], parameters: Par
     order = ", ".join(_spell_ordering(read, each) for each in read.order)
     return (
         f"SELECT {_spell_outputs(read)} FROM {source}{laterals}{where}"
-        f"{' ORDER BY ' + order if order else ''}{_spell_window(read.window, parameters)}"
+        f"{' ORDER BY ' + order if order else ''}{spell_window(read.window, parameters)}"
     )
 
 
@@ -59,7 +59,8 @@ def _join_conditions(conditions: tuple[str, ...]) -> str:
     return f" WHERE {' AND '.join(conditions)}" if conditions else ""
 
 
-def _spell_window(window: Window, parameters: Parameters) -> str:
+def spell_window(window: Window, parameters: Parameters) -> str:
+    """` LIMIT ... OFFSET ...`, as far as the window has ends."""
     limit = f" LIMIT {parameters.add(str(window.limit))}" if window.limit is not None else ""
     offset = f" OFFSET {parameters.add(str(window.offset))}" if window.offset else ""
     return limit + offset

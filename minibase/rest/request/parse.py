@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Literal
-from urllib.parse import unquote, unquote_plus
+from urllib.parse import unquote_plus
 
 from minibase.rest.errors import RestError, refuse, unparsable
 from minibase.rest.request.conditions import parse_filter, parse_group
@@ -51,10 +51,10 @@ def parse_request(
     body: bytes,
     schemas: Sequence[str],
 ) -> Request:
-    """Read one HTTP request. `path` has lost the gateway's prefix; header names are lower case.
+    """Read one HTTP request. `path` is decoded and has lost the gateway's prefix; header names are lower case.
 
     `schemas` are the exposed ones, the first being the default.
-    Raises RestError: PGRST125 (path), PGRST117/101 (method), PGRST106 (schema), PGRST107 (media type),
+    Raises RestError: PGRST125 and 126 (path), PGRST117/101 (method), PGRST106 (schema), PGRST107 (media type),
     PGRST122 (preferences), PGRST103 (range).
     """
     pairs = split_query(query)
@@ -88,13 +88,14 @@ def _decode(text: str) -> str:
 
 def _refuse_nul(path: str, pairs: Iterable[tuple[str, str]]) -> None:
     """Postgres has no such character in text, and a C library would silently stop reading there."""
-    if "\0" in unquote(path) or any("\0" in key or "\0" in value for key, value in pairs):
+    if "\0" in path or any("\0" in key or "\0" in value for key, value in pairs):
         raise refuse(400, "22021", 'invalid byte sequence for encoding "UTF8": 0x00')
 
 
 def _parse_target(method: str, path: str) -> Target:
-    parts = [unquote(part) for part in path.strip("/").split("/")]
-    match parts:
+    match path.strip("/").split("/"):
+        case [""]:
+            raise refuse(404, "PGRST126", "Root endpoint metadata is disabled")
         case ["rpc", name] if name:
             if method not in ("GET", "HEAD", "POST"):
                 raise refuse(405, "PGRST101", f"Cannot use the {method} method on RPC")

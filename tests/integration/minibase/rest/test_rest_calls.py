@@ -119,6 +119,14 @@ async def test_new_tables_are_served_without_a_restart(rest: Any, http: httpx.As
     assert (await http.get("/fresh")).json() == [{"id": 1, "extra": "x"}]
 
 
+async def test_bare_bodies_are_for_single_values(http: httpx.AsyncClient) -> None:
+    text = await http.get("/rpc/shout?words=hi", headers={"Accept": "text/plain"})
+    assert (text.text, text.headers["content-type"]) == ("HI", "text/plain; charset=utf-8")
+    rows = await http.get("/books", headers={"Accept": "text/plain"})
+    assert (rows.status_code, rows.json()["code"]) == (406, "PGRST107")
+    assert (await http.get("/rpc/numbers?limit=1&offset=1")).json() == [2]
+
+
 async def test_profiles(http: httpx.AsyncClient) -> None:
     answer = await http.get("/books?id=eq.1&select=id", headers={"Accept-Profile": "public"})
     assert (answer.status_code, answer.headers["content-profile"]) == (200, "public")

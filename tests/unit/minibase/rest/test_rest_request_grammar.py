@@ -245,7 +245,7 @@ def test_media_refuses_what_cannot_be_made() -> None:
     ("method", "path", "target"),
     [
         ("GET", "/todos", OnRelation(verb=Verb.READ, name="todos")),
-        ("PATCH", "/my%20table", OnRelation(verb=Verb.UPDATE, name="my table")),
+        ("PATCH", "/my table", OnRelation(verb=Verb.UPDATE, name="my table")),
         ("POST", "/rpc/f", OnFunction(name="f", by_get=False)),
         ("HEAD", "/rpc/f", OnFunction(name="f", by_get=True)),
     ],
@@ -259,6 +259,8 @@ def test_targets(method: str, path: str, target: object) -> None:
     ("method", "path", "headers", "code"),
     [
         ("GET", "/a/b", [], "PGRST125"),
+        ("GET", "/", [], "PGRST126"),
+        ("GET", "/a\0b", [], "22021"),
         ("DELETE", "/rpc/f", [], "PGRST101"),
         ("TRACE", "/a", [], "PGRST117"),
         ("GET", "/a", [("accept-profile", "secret")], "PGRST106"),
