@@ -35,7 +35,8 @@ from minibase.postgres.server import (
 from minibase.project import Project, Runtime
 
 _PARTITIONS_EVERY = 6 * 3600.0
-_GRACE_SECONDS = 2
+_GRACE_SECONDS = 1
+_STOP_LIMIT = 2.0
 """What requests and sockets get to finish in; with Postgres' own stop the whole stays under five seconds."""
 
 
@@ -46,6 +47,8 @@ async def serve(
 
     Raises MinibaseError: already running, a taken port, a failing migration, Postgres gone.
     """
+    if options.lifeline is not None:
+        _require_open(options.lifeline)
     with project.lock():
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_cancel_on_signal, tasks.cancel_scope)
@@ -164,15 +167,19 @@ class _Api(uvicorn.Server):
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.settled = anyio.Event()
+        # Serving ends by `should_exit`, in order; the deadline, set then, is for a service that never finishes.
+        self.scope = anyio.CancelScope(shield=True)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
-        with anyio.CancelScope(shield=True):  # ends by `should_exit`, in order, never by cancellation
+        with self.scope:
             try:
                 await super().serve(sockets)
+            except SystemExit:
+                pass  # uvicorn's way to say that the app did not start; `started` says it too
             finally:
                 self.settled.set()
 
@@ -203,6 +210,7 @@ async def open_api(app: Any, listener: socket.socket) -> AsyncIterator[None]:
             yield
         finally:
             api.should_exit = True
+            api.scope.deadline = anyio.current_time() + _STOP_LIMIT
 
 
 async def _keep_partitions_made(endpoint: Endpoint, say: Say) -> None:
@@ -218,6 +226,15 @@ async def _cancel_on_signal(scope: anyio.CancelScope) -> None:
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async for _ in signals:
             scope.cancel()
+
+
+def _require_open(lifeline: int) -> None:
+    try:
+        os.fstat(lifeline)
+    except OSError as error:
+        raise MinibaseError(
+            f"--lifeline {lifeline} is no open file descriptor. Pass on the read end of a pipe (pass_fds)."
+        ) from error
 
 
 async def _cancel_on_end_of(pipe: int, scope: anyio.CancelScope) -> None:

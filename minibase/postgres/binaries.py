@@ -107,6 +107,9 @@ def reachable_binaries(binaries: Binaries, account: Account | None, home: Path) 
                 shutil.copytree(root / part, partial / part, symlinks=True)
             partial.chmod(0o755)
             partial.rename(copy)
+            for outdated in home.glob("programs-*"):
+                if outdated != copy:
+                    shutil.rmtree(outdated, ignore_errors=True)
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
             raise

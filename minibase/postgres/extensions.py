@@ -30,9 +30,9 @@ _OWN_LINES = re.compile(r"^\s*(trusted|directory)\s*=.*$", re.MULTILINE)
 
 
 def trust_offered(binaries: Binaries, folder: Path) -> str | None:
-    """Write the copies below `folder` and return the setting `extension_control_path`; None where it does not exist."""
+    """Write the copies below `folder` and return the setting `extension_control_path`; None where it cannot be had."""
     source = binaries.extension_folder()
-    if binaries.major < 18 or source is None:
+    if binaries.major < 18 or source is None or ":" in str(folder):  # a colon separates the setting's folders
         return None
     copies = folder / "extension"
     copies.mkdir(parents=True, exist_ok=True)

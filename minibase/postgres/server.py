@@ -60,13 +60,13 @@ class Server:
 
     endpoint: Endpoint
     version: str
-    _watchdog: subprocess.Popen[bytes]
-    _log: Path
+    watchdog: subprocess.Popen[bytes]
+    log: Path
 
     async def failed(self) -> MinibaseError:
         """Wait until the server ends by itself, and say so as an error. Meant to be cancelled."""
-        await anyio.to_thread.run_sync(self._watchdog.wait, abandon_on_cancel=True)
-        return MinibaseError(f"PostgreSQL ended unexpectedly. Its last words, from {self._log}:\n{_tail(self._log)}")
+        await anyio.to_thread.run_sync(self.watchdog.wait, abandon_on_cancel=True)
+        return MinibaseError(f"PostgreSQL ended unexpectedly. Its last words, from {self.log}:\n{_tail(self.log)}")
 
 
 class PortTakenError(MinibaseError):
@@ -249,7 +249,7 @@ def _end(watchdog: subprocess.Popen[bytes]) -> None:
 async def _stop_leftover(data: Path) -> None:
     """Stop a server that still runs on `data`, and wait for it: its watchdog may be about to do the same."""
     for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
-        pid = _running_on(data)
+        pid = running_on(data)
         if pid is None:
             return
         try:
@@ -266,11 +266,11 @@ async def _stop_leftover(data: Path) -> None:
 
 
 async def _until_gone(data: Path) -> None:
-    while _running_on(data) is not None:  # noqa: ASYNC110 - another program's process tells nobody that it ends
+    while running_on(data) is not None:  # noqa: ASYNC110 - another program's process tells nobody that it ends
         await anyio.sleep(_POLL)
 
 
-def _running_on(data: Path) -> int | None:
+def running_on(data: Path) -> int | None:
     """The pid of a live postmaster on `data`. A pid alone proves nothing, for numbers are used again."""
     try:
         first_line = (data / "postmaster.pid").read_text(encoding="utf-8").partition("\n")[0]

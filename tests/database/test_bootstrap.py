@@ -91,7 +91,7 @@ async def test_roles_have_the_rights_they_have_on_hosted_supabase(admin: Session
 
 async def test_the_authenticator_may_become_the_three_api_roles_and_nobody_else(admin: Session) -> None:
     members = await admin.fetchval(
-        "select array_agg(roleid::regrole::text order by 1) from pg_auth_members"
+        "select array_agg(roleid::regrole::text order by roleid::regrole::text) from pg_auth_members"
         " where member = 'authenticator'::regrole"
     )
     assert members == ["anon", "authenticated", "service_role"]

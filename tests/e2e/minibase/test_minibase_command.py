@@ -240,7 +240,10 @@ def test_reset_begins_anew_under_open_sessions_and_streams(running: Folder) -> N
     assert running.sql("select string_agg(text, ',') from notes") == "seeded"
     kept = "select unnest(setconfig) from pg_db_role_setting where setdatabase <> 0 and setrole = 0 order by 1"
     assert running.sql(kept) == "search_path=public, extensions\nstatement_timeout=7min"
-    assert running.sql("select string_agg(datname, ',' order by 1) from pg_database") == "postgres,template0,template1"
+    assert (
+        running.sql("select string_agg(datname, ',' order by datname) from pg_database")
+        == "postgres,template0,template1"
+    )
 
 
 def test_a_reset_that_fails_keeps_the_old_data(running: Folder) -> None:
