@@ -121,8 +121,13 @@ async def serve(app: Starlette, listener: socket.socket) -> AsyncIterator[None]:
     config = uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=1)
     server = _Server(config)
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(server.serve, [listener])
+        tasks.start_soon(_serve_until_told, server, listener)
         try:
             yield
         finally:
             server.should_exit = True
+
+
+async def _serve_until_told(server: _Server, listener: socket.socket) -> None:
+    with anyio.CancelScope(shield=True):  # ends by `should_exit`, within its grace time, never half-way
+        await server.serve([listener])

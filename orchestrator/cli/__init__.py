@@ -1,5 +1,5 @@
 """The `stackbeat` command line."""
 
-from orchestrator.cli.main import main
+from orchestrator.cli.group import main
 
 __all__ = ["main"]

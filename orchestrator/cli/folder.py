@@ -56,6 +56,11 @@ class Folder:
         values = self._read("up.json")
         return Running(**values) if values and self._is_locked() else None
 
+    def left_over(self) -> Running | None:
+        """What an `up` that was killed wrote. Only meaningful to the holder of the lock."""
+        values = self._read("up.json")
+        return Running(**values) if values else None
+
     def login(self) -> Login | None:
         """The operator's sign-in, if one was made."""
         values = self._read("operator.json")

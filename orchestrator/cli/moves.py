@@ -46,6 +46,9 @@ def move_command(word: str) -> click.Command:
     return move
 
 
+play, pause, resume, stop = map(move_command, STATES)
+
+
 @click.command("delete", help="Delete stacks with everything that belongs to them. Nothing brings them back.")
 @click.argument("stacks", nargs=-1, metavar="STACK...")
 @click.option("--all", "everything", is_flag=True, help="Every stack there is.")

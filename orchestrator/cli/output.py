@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TextIO
 
 import click
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from orchestrator.facts import Observer
+from orchestrator.observers import log_lines
 
 json_option: Callable[[Any], Any] = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON value on stdout and nothing else."
@@ -62,6 +66,11 @@ def print_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], *, 
         print_table(rows, columns)
     else:
         click.echo(empty)
+
+
+def progress(stream: TextIO) -> Observer:
+    """An observer that prints the facts people want to see, in colour only where they would see colour."""
+    return log_lines(stream, colour=stream.isatty() and "NO_COLOR" not in os.environ)
 
 
 def printable(text: str) -> str:

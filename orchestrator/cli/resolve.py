@@ -55,8 +55,8 @@ def minibase_command(*arguments: str | Path) -> list[str]:
 
 def minibase_status(workdir: Path) -> dict[str, str] | None:
     """What `minibase status -o json` says of this folder, or None where none runs."""
-    if not (workdir / "supabase").is_dir():
-        return None
+    if not (workdir / ".minibase").is_dir():
+        return None  # never started here: no need to ask
     command = minibase_command("status", "-o", "json", "--workdir", workdir)
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=STATUS_TIMEOUT_S, check=False)

@@ -24,6 +24,7 @@ class Target:
     publishable_key: str | None
     found: str
     db_url: str | None = None
+    db_admin_url: str | None = None
 
 
 def from_environment(environ: Mapping[str, str]) -> Target | None:
@@ -65,6 +66,7 @@ def from_status(status: Mapping[str, str], found: str) -> Target:
         publishable_key=status.get("PUBLISHABLE_KEY") or status.get("ANON_KEY"),
         found=found,
         db_url=status.get("DB_URL"),
+        db_admin_url=status.get("DB_ADMIN_URL"),
     )
 
 

@@ -1,0 +1,101 @@
+"""bench: figures of the real path, on a throw-away minibase unless SUPABASE_URL says otherwise."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+
+from orchestrator.bench.beat import bench_beat
+from orchestrator.cli.daemon import daemon_settings, told_to_people
+from orchestrator.cli.embedded import open_minibase
+from orchestrator.cli.errors import CliError, ExitCode
+from orchestrator.cli.output import json_option, print_json
+from orchestrator.cli.process import run_until_signal
+from orchestrator.cli.target import Target, from_environment
+
+Latency = tuple[float, float]
+
+
+class LatencyType(click.ParamType[Latency]):
+    """Seconds, `2`, or a range to draw from, `1-3`."""
+
+    name = "A-B"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Latency:
+        """The two bounds; fails with a usage error for anything else."""
+        low, _, high = str(value).partition("-")
+        try:
+            bounds = (float(low), float(high or low))
+        except ValueError:
+            bounds = (math.nan, math.nan)
+        if not 0 <= bounds[0] <= bounds[1] < math.inf:
+            self.fail(f"{value!r} is not a time; give seconds like 2, or a range like 1-3", param, ctx)
+        return bounds
+
+
+@click.group("bench")
+def bench() -> None:
+    """Measure."""
+
+
+@bench.command("beat")
+@click.option("--stacks", default=10, show_default=True, type=click.IntRange(1, 10_000), help="How many play at once.")
+@click.option("--latency", default="0", show_default=True, type=LatencyType(), help="The model's delay in seconds.")
+@click.option("--cycles", default=1, show_default=True, type=click.IntRange(1, 1000), help="Turns of each agent.")
+@click.option(
+    "--daemons", default=1, show_default=True, type=click.IntRange(1, 16), help="Daemons that share the work."
+)
+@click.option("--parallel", is_flag=True, help="All four agents together instead of one after another.")
+@click.option("--wire", is_flag=True, help="Ask the model through the provider's SDK.")
+@json_option
+def beat(*, stacks: int, latency: Latency, as_json: bool, **shape: Any) -> None:
+    """Play N fresh stacks of four agents each and time them until the last one has committed."""
+    found: dict[str, Any] = {}
+    run_until_signal(_measure, found, partial(bench_beat, stacks=stacks, latency=latency, **shape))
+    if not found:
+        raise CliError("stopped before there was a figure")
+    if as_json:
+        print_json(found)
+        return
+    for name, value in found.items():
+        click.echo(f"{name:<24} {value}")
+
+
+async def _measure(found: dict[str, Any], measure: partial[Any]) -> None:
+    async with _open_target() as (target, pid):
+        settings = daemon_settings(os.environ, Path.cwd(), target)
+        with told_to_people():
+            found.update(await measure(settings, db_admin_url=target.db_admin_url, server_pid=pid))
+
+
+@asynccontextmanager
+async def _open_target() -> AsyncIterator[tuple[Target, int | None]]:
+    given = from_environment(os.environ)
+    if given is not None:
+        yield given, None
+        return
+    with tempfile.TemporaryDirectory(prefix="stackbeat-bench-") as folder:
+        workdir = Path(folder)
+        shutil.copytree(_project_files(), workdir / "supabase")
+        (workdir / "supabase" / "seed.sql").write_text("")  # only the stacks of the measurement
+        async with open_minibase(workdir, api_port="auto", db_port="auto", say=partial(click.echo, err=True)) as base:
+            yield base.target, base.pid
+
+
+def _project_files() -> Path:
+    """The folder supabase/ of the wheel, else that of this checkout."""
+    package = Path(__file__).resolve().parents[1]
+    candidates = (package / "data" / "supabase", package.parent / "supabase")
+    found = next((folder for folder in candidates if (folder / "config.toml").is_file()), None)
+    if found is None:
+        raise CliError("the migrations are not installed with the program; set SUPABASE_URL", ExitCode.NO_SUPABASE)
+    return found

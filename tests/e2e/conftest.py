@@ -1,0 +1,26 @@
+"""A whole Stackbeat in real processes, with the simulated model."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from processes import Stack, make_workdir, running_stack
+
+
+@pytest.fixture(scope="session")
+def live_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """One `stackbeat up` for all tests that leave it running: simulated model, no latency, a quick cadence."""
+    workdir = make_workdir(tmp_path_factory.mktemp("live"))
+    latency = os.environ.get("TEST_SIMULATED_LATENCY", "0")
+    settings = {"STACKBEAT_SIMULATED_LATENCY": latency, "STACKBEAT_CADENCE_S": "1"}
+    with running_stack(workdir, environment=settings) as stack:
+        yield stack
+
+
+@pytest.fixture
+def workdir(tmp_path: Path) -> Path:
+    """A fresh project folder."""
+    return make_workdir(tmp_path / "project")

@@ -1,0 +1,80 @@
+"""Pause and play by SQL, supabase-py and the command line: equals, because all of them are one UPDATE."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import httpx
+import pytest
+from processes import Stack, eventually
+from supabase import Client, ClientOptions, create_client
+
+Move = Callable[[Stack, str, str], None]
+
+
+def by_sql(stack: Stack, name: str, state: str) -> None:
+    stack.sql(f"update agent_stacks set execution_state = '{state}' where participant_name = '{name}'")
+
+
+def by_client(stack: Stack, name: str, state: str) -> None:
+    with service_client(stack) as client:
+        client.table("agent_stacks").update({"execution_state": state}).eq("participant_name", name).execute()
+
+
+def by_command(stack: Stack, name: str, state: str) -> None:
+    stack.json({"paused": "pause", "running": "resume"}[state], name)
+
+
+@contextmanager
+def service_client(stack: Stack) -> Iterator[Client]:
+    with httpx.Client(timeout=20) as http:
+        yield create_client(
+            stack.api_url, stack.service_key, ClientOptions(httpx_client=http, auto_refresh_token=False)
+        )
+
+
+@pytest.mark.parametrize("move", [by_sql, by_client, by_command])
+def test_pause_starts_nothing_new_and_resume_starts_the_next_run(live_stack: Stack, move: Move) -> None:
+    name = f"Moved {move.__name__}"
+    made = live_stack.json("create", name, "--idea", "A quiz about rivers", "--play")
+    with service_client(live_stack) as client:
+
+        def runs_since(moment: str = "1970-01-01") -> list[dict[str, str]]:
+            runs = client.table("agent_executions").select("id,status,started_at").eq("stack_id", made["id"])
+            return runs.gt("started_at", moment).order("started_at").execute().data
+
+        def now() -> str:
+            return live_stack.sql("select clock_timestamp()")[0][0]
+
+        eventually(runs_since, within=20, what="a first run")
+        move(live_stack, name, "paused")
+        eventually(
+            lambda: not [run for run in runs_since() if run["status"] == "running"],
+            within=10,
+            what="runs in flight landed",
+        )
+        paused_at = now()
+        # Something to do must be waiting, or starting nothing would prove nothing.
+        live_stack.json("say", name, "Are you there?")
+        time.sleep(2.5)  # two cadences and a half, in which the timer could have started something
+        assert runs_since(paused_at) == []
+
+        move(live_stack, name, "running")
+        eventually(lambda: runs_since(paused_at), within=5, what="the next run after resuming")
+    live_stack.json("delete", made["id"], "--yes")
+
+
+def test_an_update_without_where_pauses_all_and_moves_nothing_that_stands(live_stack: Stack) -> None:
+    idle = live_stack.json("create", "Standing")
+    before = {row["id"]: row["execution_state"] for row in live_stack.json("ls")}
+    live_stack.sql("update agent_stacks set execution_state = 'paused'")
+    after = {row["id"]: row["execution_state"] for row in live_stack.json("ls")}
+    assert after[idle["id"]] == "idle"
+    assert {after[key] for key, state in before.items() if state == "running"} <= {"paused", "idle"}
+    live_stack.json("resume", "--all")
+    resumed = {row["id"]: row["execution_state"] for row in live_stack.json("ls")}
+    assert "paused" not in resumed.values()
+    assert resumed[idle["id"]] == "idle"
+    live_stack.json("delete", "Standing", "--yes")
