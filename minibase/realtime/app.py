@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 import anyio
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse
-from starlette.routing import WebSocketRoute
+from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -24,6 +24,7 @@ from minibase.realtime.hub import Hub
 from minibase.realtime.messages import Version
 from minibase.realtime.protocol import Limits
 from minibase.realtime.reader import Reader
+from minibase.realtime.rest import BroadcastEndpoints
 from minibase.realtime.sessions import Connection, Session, SessionPool, connect
 from minibase.realtime.socket import SocketSession
 from minibase.realtime.tokens import Claims, RefusedTokenError, parse_claims, refusal
@@ -84,7 +85,14 @@ class _Service:
         self._limits = limits
 
     def routes(self) -> ASGIApp:
-        return Starlette(routes=[WebSocketRoute(path, self._websocket) for path in PATHS])
+        rest = BroadcastEndpoints(self._hub, self._verify)
+        return Starlette(
+            routes=[
+                *(WebSocketRoute(path, self._websocket) for path in PATHS),
+                Route("/api/broadcast", rest.batch, methods=["POST"]),
+                Route("/api/broadcast/{topic}/events/{event}", rest.single, methods=["POST"]),
+            ]
+        )
 
     async def _websocket(self, websocket: WebSocket) -> None:
         try:

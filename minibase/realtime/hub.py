@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import anyio
 from anyio.abc import TaskGroup
@@ -12,7 +14,8 @@ from minibase.realtime.bindings import ANY, Binding
 from minibase.realtime.catalogue import Catalogue
 from minibase.realtime.changes import RowChange
 from minibase.realtime.lanes import Lane, Subscriber, misfit_message
-from minibase.realtime.messages import CloseCode, Outgoing, Version
+from minibase.realtime.messages import CloseCode, Outgoing, Push, ServerEvent, Version
+from minibase.realtime.presence import Diff, Roster
 from minibase.realtime.protocol import Failed, Outcome, Stood, Unavailable
 from minibase.realtime.sessions import DatabaseUnavailableError, Identity
 from minibase.realtime.tables import Access, MisfitError, Table
@@ -31,6 +34,7 @@ class Hub:
         self._visibility = visibility
         self._lanes: dict[str, Lane] = {}
         self._rooms: dict[str, dict[Subscriber, None]] = {}
+        self._rosters: dict[str, Roster] = {}
         self._retiring: list[Subscriber] = []
         self._streaming = anyio.Event()
 
@@ -90,7 +94,9 @@ class Hub:
 
     def unsubscribe(self, subscriber: Subscriber) -> None:
         room = self._rooms.get(subscriber.topic, {})
-        room.pop(subscriber, None)
+        if subscriber in room:
+            del room[subscriber]
+            self.untrack(subscriber)
         if not room:
             self._rooms.pop(subscriber.topic, None)
         lane = self._lanes.get(subscriber.claims.text)
@@ -101,13 +107,38 @@ class Hub:
             lane.scope.cancel()
             del self._lanes[subscriber.claims.text]
 
-    def fan_out(self, sender: Subscriber, message: Outgoing) -> None:
-        """Say it to the sender's room; each framing is encoded once."""
-        frames = {version: wire.encode(version, message) for version in Version}
-        for peer in self._rooms.get(sender.topic, ()):
-            frame = frames[peer.version]
-            if frame is not None and (peer is not sender or sender.wants_own_broadcasts):
-                peer.outlet.send_frame(frame)
+    def broadcast(self, topic: str, message: Outgoing, sender: Subscriber | None = None) -> None:
+        """Say it to everybody in the room; to the sender only if it asked for its own."""
+        peers = self._rooms.get(topic, ())
+        _fan_out(message, (peer for peer in peers if peer is not sender or peer.wants_own_broadcasts))
+
+    def track(self, subscriber: Subscriber, payload: Mapping[str, Any]) -> None:
+        """The channel is present from now on, and hears who else is."""
+        if not subscriber.hears_presence:
+            subscriber.hears_presence = True
+            self.show_presence(subscriber)
+        roster = self._rosters.setdefault(subscriber.topic, Roster())
+        ref = secrets.token_urlsafe(9)
+        self._announce(subscriber.topic, roster.track(subscriber.outlet, subscriber.presence_key, payload, ref))
+
+    def untrack(self, subscriber: Subscriber) -> None:
+        roster = self._rosters.get(subscriber.topic)
+        if roster is None:
+            return
+        diff = roster.untrack(subscriber.outlet)
+        if roster.is_empty:
+            del self._rosters[subscriber.topic]
+        self._announce(subscriber.topic, diff)
+
+    def show_presence(self, subscriber: Subscriber) -> None:
+        """Tell the channel who is present."""
+        roster = self._rosters.get(subscriber.topic, Roster())
+        subscriber.outlet.send(Push(topic=subscriber.topic, event=ServerEvent.PRESENCE_STATE, payload=roster.state()))
+
+    def _announce(self, topic: str, diff: Diff | None) -> None:
+        if diff is not None:
+            message = Push(topic=topic, event=ServerEvent.PRESENCE_DIFF, payload=diff.payload())
+            _fan_out(message, (peer for peer in self._rooms.get(topic, ()) if peer.hears_presence))
 
     async def _stand(self, subscriber: Subscriber, former: Subscriber | None) -> Outcome:
         stream = self._streaming
@@ -171,6 +202,17 @@ class Hub:
 
     def _subscribers(self) -> Iterable[Subscriber]:
         return [subscriber for room in self._rooms.values() for subscriber in room]
+
+
+def _fan_out(message: Outgoing, peers: Iterable[Subscriber]) -> None:
+    """One encoding per framing, however many peers."""
+    frames: dict[Version, str | bytes | None] = {}
+    for peer in peers:
+        if peer.version not in frames:
+            frames[peer.version] = wire.encode(peer.version, message)
+        frame = frames[peer.version]
+        if frame is not None:
+            peer.outlet.send_frame(frame)
 
 
 def _unpublished_message(bindings: Iterable[Binding]) -> str:

@@ -49,6 +49,8 @@ class Subscriber:
     claims: Claims
     bindings: tuple[Binding, ...]
     wants_own_broadcasts: bool
+    presence_key: str
+    hears_presence: bool
     outlet: Outlet
     since: Snapshot | None = None
     until: Snapshot | None = None

@@ -89,7 +89,29 @@ class FanOut:
     message: Outgoing
 
 
-Effect = Send | Subscribe | Unsubscribe | FanOut
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Track:
+    """The channel is present with this payload."""
+
+    topic: str
+    payload: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Untrack:
+    """The channel is present no more."""
+
+    topic: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShowPresence:
+    """Tell the channel who is present."""
+
+    topic: str
+
+
+Effect = Send | Subscribe | Unsubscribe | FanOut | Track | Untrack | ShowPresence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,7 +181,8 @@ class Protocol:
         self._channels[channel.topic] = replace(current, phase=Phase.JOINED)
         response = {"postgres_changes": channel.join.echoes}
         accepted = messages.reply_ok(channel.topic, channel.join_message_ref, channel.join_ref, response)
-        return [Send(message=accepted), *self._notice(current, outcome)]
+        presence: list[Effect] = [ShowPresence(topic=channel.topic)] if channel.join.presence_enabled else []
+        return [Send(message=accepted), *presence, *self._notice(current, outcome)]
 
     def expire(self, now: float) -> list[Effect]:
         """The end of every channel whose token has run out."""
@@ -256,6 +279,8 @@ class Protocol:
                 return self._renew(channel, frame.payload.get("access_token"), now)
             case ClientEvent.BROADCAST:
                 return self._broadcast_text(channel, frame)
+            case ClientEvent.PRESENCE:
+                return self._presence(channel, frame)
             case _:
                 return []
 
@@ -289,6 +314,20 @@ class Protocol:
             Send(message=messages.system(channel.topic, ok=False, message=reason, extension="system")),
             Send(message=messages.close(channel.topic, channel.join_ref)),
         ]
+
+    # -- presence
+
+    def _presence(self, channel: Channel, frame: TextFrame) -> list[Effect]:
+        event, payload = frame.payload.get("event"), frame.payload.get("payload", {})
+        done = Send(message=messages.reply_ok(channel.topic, frame.ref, channel.join_ref))
+        if event == "untrack":
+            return [Untrack(topic=channel.topic), done]
+        if event != "track":
+            return []
+        if not isinstance(payload, dict):
+            reason = {"reason": "Presence track payload must be a map"}
+            return [Send(message=messages.reply_error(channel.topic, frame.ref, channel.join_ref, reason))]
+        return [Track(topic=channel.topic, payload=payload), done]
 
     # -- broadcast
 

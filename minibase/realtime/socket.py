@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import assert_never
+from uuid import uuid4
 
 import anyio
 from anyio.abc import ObjectReceiveStream, ObjectSendStream
@@ -27,8 +28,11 @@ from minibase.realtime.protocol import (
     Outcome,
     Protocol,
     Send,
+    ShowPresence,
     Subscribe,
+    Track,
     Unsubscribe,
+    Untrack,
 )
 from minibase.realtime.tokens import Verify
 from minibase.realtime.wire import FrameError
@@ -53,6 +57,10 @@ class Outbox:
         self._filled = anyio.Event()
         self.closing: tuple[int, str] | None = None
         self.closed = anyio.Event()
+
+    @property
+    def is_empty(self) -> bool:
+        return not self._frames
 
     def send(self, message: Outgoing) -> None:
         frame = wire.encode(self._version, message)
@@ -162,22 +170,30 @@ class SocketSession:
                 case Unsubscribe(topic=topic):
                     self._unsubscribe(topic)
                 case FanOut(channel=channel, message=message):
-                    self._hub.fan_out(self._subscribers[channel.topic], message)
+                    self._hub.broadcast(channel.topic, message, self._subscribers[channel.topic])
+                case Track(topic=topic, payload=payload):
+                    self._hub.track(self._subscribers[topic], payload)
+                case Untrack(topic=topic):
+                    self._hub.untrack(self._subscribers[topic])
+                case ShowPresence(topic=topic):
+                    self._hub.show_presence(self._subscribers[topic])
                 case Subscribe(channel=channel):
                     await self._subscribe(channel)
                 case _:
                     assert_never(effect)
 
     async def _subscribe(self, channel: Channel) -> None:
+        former = self._subscribers.get(channel.topic)
         subscriber = Subscriber(
             topic=channel.topic,
             version=self._version,
             claims=channel.claims,
             bindings=channel.join.bindings,
             wants_own_broadcasts=channel.join.self_broadcast,
+            presence_key=former.presence_key if former else channel.join.presence_key or str(uuid4()),
+            hears_presence=former.hears_presence if former else channel.join.presence_enabled,
             outlet=self._outbox,
         )
-        former = self._subscribers.get(channel.topic)
         self._subscribers[channel.topic] = subscriber
         outcome = await self._stand(channel, subscriber, former)
         await self._carry_out(self._protocol.stood(channel, outcome))

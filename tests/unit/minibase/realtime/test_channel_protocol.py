@@ -26,10 +26,13 @@ from minibase.realtime.protocol import (
     Limits,
     Protocol,
     Send,
+    ShowPresence,
     Stood,
     Subscribe,
+    Track,
     Unavailable,
     Unsubscribe,
+    Untrack,
 )
 from minibase.realtime.tokens import Claims, RefusedTokenError, refusal
 
@@ -273,3 +276,17 @@ def test_every_reason_of_the_keyring_has_words(error: str) -> None:
     refused = refusal(error, "not.a.token", NOW)
     assert isinstance(refused, RefusedTokenError)
     assert str(refused) == f"{refused.code}: {refused.text}"
+
+
+def test_presence() -> None:
+    protocol = new_protocol()
+    answer, shown = joined(protocol, {"presence": {"enabled": True, "key": "ada"}})
+    assert isinstance(answer, Send)
+    assert shown == ShowPresence(topic=TOPIC)
+    done = Send(message=reply_ok(TOPIC, "2", "1"))
+    track = {"type": "presence", "event": "track", "payload": {"mood": "ok"}}
+    assert protocol.receive(frame("presence", track), NOW) == [Track(topic=TOPIC, payload={"mood": "ok"}), done]
+    assert protocol.receive(frame("presence", {"event": "untrack"}), NOW) == [Untrack(topic=TOPIC), done]
+    refused = protocol.receive(frame("presence", {"event": "track", "payload": [1]}), NOW)
+    assert reason(refused) == "Presence track payload must be a map"
+    assert protocol.receive(frame("presence", {"event": "dance"}), NOW) == []

@@ -6,7 +6,7 @@ import struct
 from contextlib import suppress
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minibase.realtime.pgoutput import (
@@ -97,12 +97,14 @@ def test_broken_messages(data: bytes) -> None:
 values = st.lists(st.none() | st.just(UNCHANGED) | st.text(st.characters(exclude_categories=["Cs"])), max_size=8)
 
 
+@settings(max_examples=60, deadline=None)
 @given(old=values, new=values)
 def test_any_update_survives_the_trip(old: list[str | None], new: list[str | None]) -> None:
     message = tuple_message(b"U", b"O", row(tuple(old)), b"N", row(tuple(new)))
     assert decode(message) == Update(relation=16400, old=tuple(old), old_is_whole=True, new=tuple(new))
 
 
+@settings(max_examples=60, deadline=None)
 @given(data=st.binary(max_size=80), kind=st.sampled_from(b"IUDBCR"))
 def test_random_bytes_never_do_worse_than_a_decode_error(data: bytes, kind: int) -> None:
     with suppress(DecodeError):

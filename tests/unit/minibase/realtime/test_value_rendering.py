@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minibase.realtime.values import TypeFacts, formatter
@@ -75,6 +75,7 @@ def postgres_array(items: list[str | None]) -> str:
     return "{" + ",".join(quoted) + "}"
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.lists(st.none() | st.text(st.characters(exclude_categories=["Cs"])), max_size=6))
 def test_any_text_array_is_that_list(items: list[str | None]) -> None:
     assert orjson.loads(formatter(OIDS["_text"], TYPES)(postgres_array(items))) == items

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minibase.realtime.messages import (
@@ -152,6 +152,7 @@ names = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
 refs = st.none() | names.filter(bool)
 
 
+@settings(max_examples=60, deadline=None)
 @given(topic=names, event=names, ref=refs, join_ref=refs, payload=st.dictionaries(names, json_values, max_size=3))
 def test_text_frames_survive_the_trip(
     topic: str, event: str, ref: str | None, join_ref: str | None, payload: dict[str, object]
@@ -162,6 +163,7 @@ def test_text_frames_survive_the_trip(
     assert decode(Version.V2, orjson.dumps([join_ref, ref, topic, event, payload]).decode()) == expected
 
 
+@settings(max_examples=60, deadline=None)
 @given(topic=names, event=names, body=st.binary(max_size=300), ref=refs)
 def test_binary_broadcasts_survive_the_trip(topic: str, event: str, body: bytes, ref: str | None) -> None:
     message = decode(Version.V2, kind3(("", ref or "", topic, event), b"", 0, body))
@@ -181,6 +183,7 @@ VALID = [
 ]
 
 
+@settings(max_examples=60, deadline=None)
 @given(
     base=st.sampled_from(VALID),
     edits=st.lists(st.tuples(st.integers(0, 200), st.integers(0, 255)), max_size=6),
