@@ -107,7 +107,7 @@ class Models(Section):
 
     order: Annotated[Literal["auto"] | tuple[ProviderName, ...], BeforeValidator(_read_order)] = "auto"
     deadline_s: Seconds = 120.0
-    patience_s: float = Field(default=5.0, ge=0)
+    patience_s: float = Field(default=2.0, ge=0)
     groq: Groq = Groq()
     openai: OpenAI = OpenAI()
     simulated: Simulated = Simulated()

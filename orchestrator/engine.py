@@ -50,10 +50,10 @@ async def open_engine(
     worker = uuid.uuid4()
     async with (
         open_store(config, worker=worker, observer=observer) as store,
-        open_providers(config.models, _simulate) as configured,
+        _models(config, providers) as models,
     ):
         chain = Chain(
-            configured if providers is None else providers,
+            models,
             deadline_s=config.models.deadline_s,
             patience_s=config.models.patience_s,
             observer=observer,
@@ -82,6 +82,15 @@ async def open_engine(
             heart=heart,
             rhythm=rhythm,
         )
+
+
+@asynccontextmanager
+async def _models(config: Config, given: Sequence[Provider] | None) -> AsyncIterator[Sequence[Provider]]:
+    if given is not None:
+        yield given
+        return
+    async with open_providers(config.models, _simulate) as configured:
+        yield configured
 
 
 def _simulate(role: str, context: dict[str, Any], seed: str) -> Mapping[str, Any]:

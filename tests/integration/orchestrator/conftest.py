@@ -30,7 +30,7 @@ from orchestrator.facts import Fact
 from orchestrator.llm.values import Provider, Reply, Request, Tier
 
 MIGRATIONS = Path(__file__).parents[3] / "supabase" / "migrations"
-PATIENCE_S = 15.0
+PATIENCE_S = 40.0
 
 
 async def _migrate(endpoint: Endpoint) -> Endpoint:

@@ -6,7 +6,7 @@ import pytest
 from orchestrator.daemon import TickError, tick
 from orchestrator.facts import AgentBroke, RunCommitted, SignalsUp
 
-from .conftest import Model, Talker, World, answering
+from .conftest import PATIENCE_S, Model, Talker, World, answering
 
 TRACES = "select count(*) from public.agent_traces where stack_id = $1 and action = 'talk'"
 
@@ -47,7 +47,7 @@ async def test_stop_cancels_the_call_in_flight_and_nothing_lands(world: World) -
 
     stack = await world.stack()
     async with world.daemon([Talker()], [Model(think=think)], cadence_s=60):
-        with anyio.fail_after(15):
+        with anyio.fail_after(PATIENCE_S):
             await asked.wait()
         await world.move(stack, "stopped")
         with anyio.fail_after(2):
@@ -67,7 +67,7 @@ async def test_pause_lets_the_run_land_and_starts_nothing_new(world: World) -> N
     stack = await world.stack()
     model = Model(think=think)
     async with world.daemon([Talker(turns=5)], [model], cadence_s=60):
-        with anyio.fail_after(15):
+        with anyio.fail_after(PATIENCE_S):
             await asked.wait()
         await world.move(stack, "paused")
         answer.set()
@@ -104,7 +104,7 @@ async def test_cancelling_the_daemon_lets_runs_finish(world: World) -> None:
 
     stack = await world.stack()
     async with world.daemon([Talker()], [Model(think=think)]):
-        with anyio.fail_after(15):
+        with anyio.fail_after(PATIENCE_S):
             await asked.wait()
     assert await world.admin.fetchval(TRACES, stack) == 1
     assert await world.admin.fetchval("select stopped_at is not null from public.workers")
@@ -121,7 +121,7 @@ async def test_a_run_that_outlives_the_grace_time_gives_its_work_back(world: Wor
 
     await world.stack()
     async with world.daemon([Talker()], [Model(think=think)], grace_s=0.1):
-        with anyio.fail_after(15):
+        with anyio.fail_after(PATIENCE_S):
             await asked.wait()
     assert await world.admin.fetchval("select status from public.agent_executions") == "deferred"
     assert await world.admin.fetchval("select due_at is not null from public.stack_schedule")

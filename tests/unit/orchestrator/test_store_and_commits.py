@@ -1,0 +1,178 @@
+"""The store over the official client, with scripted HTTP answers; the committer over that store."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+import anyio
+import httpx
+import pytest
+from supabase import AsyncClientOptions, acreate_client
+
+from orchestrator.committer import Bundle, Committer
+from orchestrator.facts import Fact, OutcomeDropped, StoreAway, StoreBack
+from orchestrator.store import Store, StoreError, StoreFault
+from orchestrator.verbs import CommitVerdict, FinishedRun, RunStatus, Settlement
+
+NOW = "2026-11-22T10:00:00+00:00"
+STACK, OTHER, RUN, RUN_2 = UUID(int=1), UUID(int=2), UUID(int=11), UUID(int=12)
+Answer = Callable[[str, dict[str, Any]], httpx.Response]
+
+
+def error(status: int, **body: Any) -> httpx.Response:
+    return httpx.Response(status, json=body)
+
+
+@asynccontextmanager
+async def store_over(answer: Answer, facts: list[Fact]) -> AsyncIterator[Store]:
+    def handle(request: httpx.Request) -> httpx.Response:
+        return answer(request.url.path.rpartition("/")[2], json.loads(request.content)["request"])
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(handle)) as http:
+        options = AsyncClientOptions(auto_refresh_token=False, persist_session=False, httpx_client=http)
+        client = await acreate_client("http://api.test", "sb_secret_x", options)
+        yield Store(client, url="http://api.test", worker=UUID(int=9), observer=facts.append)
+
+
+def unreachable(verb: str, request: dict[str, Any]) -> httpx.Response:
+    raise httpx.ConnectError("connection refused")
+
+
+@pytest.mark.parametrize(
+    ("answer", "fault", "words"),
+    [
+        (unreachable, StoreFault.AWAY, "http://api.test"),
+        (lambda *_: error(503, message="no", code="PGRST002"), StoreFault.AWAY, "PGRST002"),
+        (lambda *_: error(500, message="cancelled", code="57014"), StoreFault.AWAY, "57014"),
+        (lambda *_: httpx.Response(502, text="<html>bad gateway</html>"), StoreFault.AWAY, "502"),
+        (lambda *_: httpx.Response(200, text="<html>hello</html>"), StoreFault.UNMIGRATED, "verbs_version"),
+        (lambda *_: error(401, message="Invalid API key", hint="x"), StoreFault.DENIED, "service key"),
+        (lambda *_: error(401, message="JWT expired", code="PGRST303"), StoreFault.DENIED, "service key"),
+        (lambda *_: error(403, message="permission denied", code="42501"), StoreFault.DENIED, "service key"),
+        (lambda *_: error(404, message="no function", code="PGRST202"), StoreFault.UNMIGRATED, "minibase migrate"),
+        (lambda *_: error(400, message="run newer migrations", code="SB002"), StoreFault.UNMIGRATED, "newer"),
+        (lambda *_: httpx.Response(200, json={"v": 1, "version": 2}), StoreFault.UNMIGRATED, "version 2"),
+        (lambda *_: error(400, message="the request lacks x", code="SB001"), StoreFault.REFUSED, "lacks"),
+        (lambda *_: error(400, message="bad uuid", code="22P02"), StoreFault.REFUSED, "22P02"),
+    ],
+)
+async def test_foreign_errors_become_one_sentence_of_a_known_kind(
+    answer: Answer, fault: StoreFault, words: str
+) -> None:
+    async with store_over(answer, []) as store:
+        with pytest.raises(StoreError) as caught:
+            await store.check_version()
+    assert caught.value.fault is fault
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def run(run_id: UUID = RUN, stack: UUID = STACK, **fields: Any) -> FinishedRun:
+    return FinishedRun(run_id=run_id, stack_id=stack, fence=1, agent="planner", status=RunStatus.COMPLETED, **fields)
+
+
+SETTLED = Settlement(stack_id=STACK, fence=1, wakes=0, due_in_ms=0, wait_reason=None)
+
+
+def committed(request: dict[str, Any], verdict: str = "done") -> httpx.Response:
+    return httpx.Response(
+        200,
+        json={
+            "v": 1,
+            "now": NOW,
+            "next_wake_at": None,
+            "runs": [{"run_id": r["run_id"], "verdict": verdict, "reason": None} for r in request["runs"]],
+            "settled": [{"stack_id": s["stack_id"], "verdict": verdict} for s in request["settlements"]],
+        },
+    )
+
+
+@asynccontextmanager
+async def committer_over(answer: Answer, facts: list[Fact]) -> AsyncIterator[Committer]:
+    async with store_over(answer, facts) as store:
+        committer = Committer(store, cadence_ms=10_000, observer=facts.append, wake_within=lambda _: None)
+        async with anyio.create_task_group() as group:
+            group.start_soon(committer.run)
+            with anyio.fail_after(10):
+                yield committer
+            group.cancel_scope.cancel()
+
+
+async def test_an_outcome_outlives_an_outage_and_keeps_its_run_id() -> None:
+    seen: list[str] = []
+    facts: list[Fact] = []
+
+    def answer(verb: str, request: dict[str, Any]) -> httpx.Response:
+        seen.append(request["runs"][0]["run_id"])
+        return unreachable(verb, request) if len(seen) < 3 else committed(request)
+
+    async with committer_over(answer, facts) as committer:
+        verdicts = await committer.commit(Bundle(runs=(run(),), settlement=SETTLED))
+    assert verdicts.runs[0].verdict is CommitVerdict.DONE
+    assert verdicts.settled is CommitVerdict.DONE
+    assert set(seen) == {str(RUN)}
+    assert [type(fact) for fact in facts if isinstance(fact, StoreAway | StoreBack)] == [
+        StoreAway,
+        StoreAway,
+        StoreBack,
+    ]
+
+
+async def test_busy_parts_are_sent_again_until_they_have_a_verdict() -> None:
+    requests: list[dict[str, Any]] = []
+
+    def answer(verb: str, request: dict[str, Any]) -> httpx.Response:
+        requests.append(request)
+        return committed(request, "busy" if len(requests) < 3 else "done")
+
+    async with committer_over(answer, []) as committer:
+        verdicts = await committer.commit(Bundle(runs=(run(),), settlement=SETTLED))
+    assert [verdict.verdict for verdict in verdicts.runs] == [CommitVerdict.DONE]
+    assert [(len(r["runs"]), len(r["settlements"])) for r in requests] == [(1, 1)] * 3
+
+
+async def test_a_run_that_writes_to_another_stack_lands_before_its_lease_is_given_up() -> None:
+    requests: list[tuple[int, int]] = []
+
+    def answer(verb: str, request: dict[str, Any]) -> httpx.Response:
+        requests.append((len(request["runs"]), len(request["settlements"])))
+        return committed(request, "busy" if len(requests) == 1 else "done")
+
+    message = {"op": "send_message", "to_stack_id": str(OTHER), "content": "hi", "hop": 0}
+    async with committer_over(answer, []) as committer:
+        verdicts = await committer.commit(Bundle(runs=(run(changes=(message,)),), settlement=SETTLED))
+    assert requests == [(1, 0), (1, 0), (0, 1)]
+    assert verdicts.settled is CommitVerdict.DONE
+
+
+async def test_one_unacceptable_outcome_costs_only_itself() -> None:
+    def answer(verb: str, request: dict[str, Any]) -> httpx.Response:
+        if any(r["changes"] for r in request["runs"]):
+            return error(400, message="bad change", code="SB001")
+        return committed(request)
+
+    facts: list[Fact] = []
+    results = []
+    async with committer_over(answer, facts) as committer:
+
+        async def commit(bundle: Bundle) -> None:
+            results.append(await committer.commit(bundle))
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(commit, Bundle(runs=(run(),)))
+            group.start_soon(commit, Bundle(runs=(run(RUN_2, OTHER, changes=({"op": "x"},)),)))
+    assert {verdict.verdict for result in results for verdict in result.runs} == {CommitVerdict.DONE}
+    assert not [fact for fact in facts if isinstance(fact, OutcomeDropped)]
+
+
+async def test_an_outcome_that_cannot_be_stored_at_all_is_reported_and_does_not_block() -> None:
+    facts: list[Fact] = []
+    async with committer_over(lambda *_: error(400, message="never", code="SB001"), facts) as committer:
+        verdicts = await committer.commit(Bundle(runs=(replace(run(), status=RunStatus.FAILED),)))
+    assert verdicts.runs[0].verdict is CommitVerdict.FAILED
+    assert [fact.run for fact in facts if isinstance(fact, OutcomeDropped)] == [str(RUN)]
