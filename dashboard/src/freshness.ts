@@ -52,7 +52,12 @@ export class FreshnessMeter {
 
   recovered(rows: number): void {
     const now = this.cell.get();
-    this.cell.set({ ...now, recovered: now.recovered + rows, reconnects: now.reconnects + 1 });
+    this.cell.set({ ...now, recovered: now.recovered + rows });
+  }
+
+  reconnected(): void {
+    const now = this.cell.get();
+    this.cell.set({ ...now, reconnects: now.reconnects + 1 });
   }
 }
 

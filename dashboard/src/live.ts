@@ -57,6 +57,8 @@ export class LiveQuery {
   private again: "no" | "changed" | "everything" = "no";
   private since: string | null = null;
   private joins = 0;
+  private inForceSince = 0; // the join whose subscription is known to stand
+  private broken = false; // the socket was lost since the last sync: what that sync brings was missed
   private failures = 0;
   private closed = false;
   private readonly timers = new Set<ReturnType<typeof setTimeout>>();
@@ -103,25 +105,38 @@ export class LiveQuery {
     channel.on("system", {}, (payload: { extension?: string; status?: string; message?: string }) => {
       if (payload.extension !== "postgres_changes") return;
       if (payload.status === "ok") this.inForce();
-      else this.meter.connection("reconnecting", payload.message ?? "the database refused the subscription");
+      else this.lost(payload.message ?? "the database refused the subscription");
     });
     channel.subscribe((status, error) => {
       if (this.closed) return;
       if (status === "SUBSCRIBED") this.joined();
-      else this.meter.connection(navigator.onLine ? "reconnecting" : "offline", error?.message ?? null);
+      else this.lost(error?.message ?? null);
     });
     this.channel = channel;
   }
 
   private joined(): void {
-    this.joins += 1;
+    const join = ++this.joins;
+    if (join > 1) {
+      this.broken = true;
+      this.meter.reconnected();
+    }
     this.meter.connection("live");
-    this.later(IN_FORCE_GRACE_MS, () => this.inForce());
+    this.later(IN_FORCE_GRACE_MS, () => {
+      if (this.inForceSince < join) this.requestSync("changed");
+    });
   }
 
-  /** The subscription stands: from here on a snapshot misses nothing. Runs at most twice for one join. */
+  private lost(problem: string | null): void {
+    this.broken ||= this.joins > 0;
+    this.meter.connection(navigator.onLine ? "reconnecting" : "offline", problem);
+  }
+
+  /** The subscription stands: from here on a snapshot misses nothing. */
   private inForce(): void {
-    this.requestSync(this.since === null ? "everything" : "changed");
+    if (this.inForceSince === this.joins && !this.broken) return;
+    this.inForceSince = this.joins;
+    this.requestSync("changed");
   }
 
   private receive(source: Source, payload: RealtimePostgresChangesPayload<object>): void {
@@ -141,6 +156,7 @@ export class LiveQuery {
   private flush(): void {
     const batch = this.pending;
     this.pending = [];
+    if (batch.length === 0) return;
     for (const source of this.sources) {
       const changes = batch.filter((pending) => pending.source === source).map((pending) => pending.change);
       if (changes.length > 0) source.into.apply(changes, source.merge);
@@ -160,7 +176,7 @@ export class LiveQuery {
     this.syncing = true;
     try {
       while (this.again !== "no" && !this.closed) {
-        const since = this.again === "everything" ? null : this.since;
+        const since = this.again === "everything" ? null : this.since; // null until the first snapshot
         this.again = "no";
         await this.syncOnce(since);
       }
@@ -171,6 +187,8 @@ export class LiveQuery {
 
   private async syncOnce(since: string | null): Promise<void> {
     const first = this.since === null;
+    const missed = this.broken || (this.joins > 0 && this.meter.cell.get().connection !== "live");
+    this.broken = false;
     this.flush();
     this.held = [];
     try {
@@ -184,11 +202,12 @@ export class LiveQuery {
         caughtUp += touched.size + (alive ? source.into.keepOnly(alive) : 0);
       }
       this.since = newest(fetched.flatMap(({ rows }) => rows)) ?? this.since ?? new Date(0).toISOString();
-      if (!first && caughtUp > 0) this.meter.recovered(caughtUp);
+      if (missed) this.meter.recovered(caughtUp);
       this.failures = 0;
       this.loading.set({ state: "ready" });
     } catch (error) {
       if (this.closed) return;
+      this.broken ||= missed;
       const reason = error instanceof Error ? error.message : String(error);
       if (first) this.loading.set({ state: "failed", reason });
       this.later(Math.min(15_000, 1000 * 2 ** this.failures++), () => this.requestSync("changed"));

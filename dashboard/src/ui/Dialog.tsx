@@ -18,12 +18,12 @@ export function Dialog({ title, children, close }: { title: string; children: Re
       }}
     >
       <div className="dialog-body">
-        <header className="dialog-head">
+        <div className="dialog-head">
           <h2 id="dialog-title">{title}</h2>
           <button type="button" className="button button-icon" aria-label="Close" onClick={close}>
             <Icon name="close" />
           </button>
-        </header>
+        </div>
         {children}
       </div>
     </dialog>

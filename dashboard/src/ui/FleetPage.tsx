@@ -82,7 +82,7 @@ function FleetHead({ fleet, filter, shown }: { fleet: Fleet; filter: FleetFilter
         <Search text={filter.text} set={(q) => set({ q })} />
         <label className="sort">
           <span className="muted">Sort</span>
-          <select value={filter.sort} onChange={(event) => set({ sort: event.target.value === "name" ? "" : event.target.value })}>
+          <select aria-label="Sort by" value={filter.sort} onChange={(event) => set({ sort: event.target.value === "name" ? "" : event.target.value })}>
             {SORTS.map((sort) => (
               <option key={sort} value={sort}>
                 {SORT_WORDS[sort]}
