@@ -26,8 +26,6 @@ from minibase.rest.templates import Planner
 
 # Larger bodies are refused before they fill the memory.
 MAX_BODY_BYTES: Final = 64 * 1024 * 1024
-# How long the first load of the catalogue may keep the start waiting; after that, requests are told to come back.
-START_SECONDS: Final = 30
 
 
 @asynccontextmanager
@@ -36,15 +34,17 @@ async def open_rest(
 ) -> AsyncIterator[ASGIApp]:
     """Yield the REST service as an ASGI app, with its catalogue loaded where the database answers.
 
-    It needs no database to start: until there is one, requests get 503 and the watch keeps trying.
+    It needs no database to start: after the patience of `limits` it starts without one, requests get 503 and the
+    watch keeps trying.
     """
     dsn = endpoint.dsn(Login.API)
-    pool = Pool(dsn, limits or PoolLimits())
+    limits = limits or PoolLimits()
+    pool = Pool(dsn, limits)
     watch = CatalogueWatch(dsn, config.schemas)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(watch.run)
         try:
-            with anyio.move_on_after(START_SECONDS):
+            with anyio.move_on_after(limits.patience):
                 await watch.loaded.wait()
             yield _RestApp(pool=pool, watch=watch, keyring=keyring, config=config)
         finally:

@@ -94,6 +94,8 @@ class Connection:
         if self._pgconn.status != ConnStatus.OK:
             return False
         try:
+            # A server that ended the session says why first; only the second look finds the end.
+            self._pgconn.consume_input()
             self._pgconn.consume_input()
         except psycopg.Error:
             return False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -20,6 +20,7 @@ from minibase.keys import Keyring, Secrets
 from minibase.postgres.endpoint import Endpoint, Login
 from minibase.postgres.session import open_session
 from minibase.rest.app import open_rest
+from minibase.rest.database.pool import PoolLimits
 
 SCHEMA = """
 create type mood as enum ('calm', 'cross');
@@ -96,6 +97,7 @@ begin
     perform set_config('response.headers', '[{"X-Dress": "red"}]', true);
     return current_setting('request.headers')::json->>'x-ask';
 end $$;
+create function nap() returns void language sql as 'select pg_sleep(1)';
 create function dawdle() returns void language sql as 'select pg_sleep(30)';
 create function whoami() returns json stable language sql as
     $$ select json_build_object(
@@ -173,19 +175,32 @@ async def held(manager: AbstractAsyncContextManager[T]) -> AsyncIterator[T]:
         await holder
 
 
-@pytest.fixture
-async def rest(endpoint: Endpoint) -> AsyncIterator[Rest]:
-    async with open_session(endpoint, Login.OWNER) as session:
-        await session.execute(SCHEMA)
+@asynccontextmanager
+async def open_running(endpoint: Endpoint, limits: PoolLimits | None = None) -> AsyncIterator[Rest]:
+    """The service on `endpoint`, whatever state that is in."""
     secrets = Secrets.generate()
     keyring = Keyring(secrets)
     config = Config(project_id="test", max_rows=100)
-    service = open_rest(endpoint=endpoint, keyring=keyring, config=config)
+    service = open_rest(endpoint=endpoint, keyring=keyring, config=config, limits=limits)
     async with held(service) as app, serve(app) as url:
         running = Rest(url=url, endpoint=endpoint, secrets=secrets, keyring=keyring)
         yield running
         for client in running.clients:
             await client.aclose()
+
+
+@pytest.fixture
+async def rest(endpoint: Endpoint) -> AsyncIterator[Rest]:
+    async with open_session(endpoint, Login.OWNER) as session:
+        await session.execute(SCHEMA)
+    async with open_running(endpoint) as running:
+        yield running
+
+
+@pytest.fixture
+def start_rest() -> Callable[..., AbstractAsyncContextManager[Rest]]:
+    """For tests that need a service of their own making."""
+    return open_running
 
 
 @pytest.fixture
