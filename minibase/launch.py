@@ -64,7 +64,13 @@ async def on_database(
     runtime = project.runtime()
     if runtime is not None:
         passwords = project.secrets().passwords
-        await work(Endpoint(host=HOST, port=runtime.db_port, passwords=passwords))
+        try:
+            await work(Endpoint(host=HOST, port=runtime.db_port, passwords=passwords))
+        except (asyncpg.PostgresConnectionError, OSError) as error:
+            raise MinibaseError(
+                f"The database of the running minibase (pid {runtime.pid}) broke off: {error}. "
+                f"Look into {project.postgres_log}, and start minibase again."
+            ) from error
         return
     with project.lock():
         async with _open_postgres(project, free_port(), pg_bin, project.secrets()) as server:

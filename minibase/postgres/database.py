@@ -8,10 +8,12 @@ from dataclasses import replace
 import asyncpg
 from anyio import CancelScope
 
+from minibase.errors import MinibaseError
 from minibase.postgres.endpoint import Endpoint, Login
 from minibase.postgres.session import open_session
 
 _NEXT, _LAST = "_next", "_last"
+_LOCK = 5_432_002
 _HALL = "template1"
 """The database to stand in while another one is made or dropped."""
 
@@ -40,17 +42,17 @@ async def replace_database(endpoint: Endpoint, fill: Callable[[Endpoint], Awaita
     transaction of two renames: sessions are ended, and those that come back find the new contents.
     """
     fresh = replace(endpoint, database=f"{endpoint.database}{_NEXT}")
-    await drop_database(fresh)
     async with open_session(endpoint, Login.ADMIN, database=_HALL) as session:
+        if not await session.fetchval("select pg_try_advisory_lock($1)", _LOCK):
+            raise MinibaseError("Another reset of this database is under way. Wait for it to end.")
+        await drop_database(fresh)
         await session.execute(f'create database "{fresh.database}" owner {Login.OWNER}')
-    try:
-        await fill(fresh)
-        await _swap(endpoint, fresh)
-    except BaseException:
-        with CancelScope(shield=True):
-            await settle_databases(endpoint)
-        raise
-    await drop_database(replace(endpoint, database=f"{endpoint.database}{_LAST}"))
+        try:
+            await fill(fresh)
+            await _swap(session, endpoint.database, fresh.database)
+        finally:
+            with CancelScope(shield=True):
+                await settle_databases(endpoint)
 
 
 async def settle_databases(endpoint: Endpoint) -> None:
@@ -61,17 +63,14 @@ async def settle_databases(endpoint: Endpoint) -> None:
         await session.execute(f'alter database "{endpoint.database}" allow_connections true')
 
 
-async def _swap(old: Endpoint, fresh: Endpoint) -> None:
-    async with open_session(old, Login.ADMIN, database=_HALL) as session:
-        await _copy_settings(session, old.database, fresh.database)
-        # Closed first: a client that reconnects at once would be in the way of the renames.
-        await session.execute(f'alter database "{old.database}" allow_connections false')
-        await session.execute(
-            "select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = $1", old.database
-        )
-        async with session.transaction():
-            await session.execute(f'alter database "{old.database}" rename to "{old.database}{_LAST}"')
-            await session.execute(f'alter database "{fresh.database}" rename to "{old.database}"')
+async def _swap(session: asyncpg.Connection[asyncpg.Record], old: str, fresh: str) -> None:
+    await _copy_settings(session, old, fresh)
+    # Closed first: a client that reconnects at once would be in the way of the renames.
+    await session.execute(f'alter database "{old}" allow_connections false')
+    await session.execute("select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = $1", old)
+    async with session.transaction():
+        await session.execute(f'alter database "{old}" rename to "{old}{_LAST}"')
+        await session.execute(f'alter database "{fresh}" rename to "{old}"')
 
 
 async def _copy_settings(session: asyncpg.Connection[asyncpg.Record], source: str, target: str) -> None:

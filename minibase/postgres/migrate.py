@@ -15,9 +15,18 @@ import asyncpg
 
 from minibase.errors import MinibaseError
 from minibase.postgres.endpoint import Endpoint, Login
-from minibase.postgres.migrations import Script, choose_pending, is_transaction_edge, parse_file_name, read_script
+from minibase.postgres.migrations import (
+    Migration,
+    Script,
+    choose_pending,
+    is_transaction_edge,
+    parse_file_name,
+    read_script,
+)
 from minibase.postgres.session import open_session
 from minibase.postgres.splitter import Statement
+
+_LOCK = 5_432_003
 
 Say = Callable[[str], None]
 """Tells the person at the keyboard what happens, a line at a time."""
@@ -59,9 +68,16 @@ async def migrate(endpoint: Endpoint, folder: Path, say: Say, *, include_all: bo
         if parse_file_name(name) is None:
             say(f"skipping {name}: a migration is called <digits>_<name>.sql")
     async with open_session(endpoint, Login.OWNER) as session:
+        # Held to the end, though each file has a session of its own: nobody else sees the same files as pending.
+        await session.execute("select pg_advisory_lock($1)", _LOCK)
         await session.execute(_HISTORY)
         history = await session.fetch("select version from supabase_migrations.schema_migrations order by version")
-    pending = choose_pending(local, [row["version"] for row in history], include_all=include_all)
+        pending = choose_pending(local, [row["version"] for row in history], include_all=include_all)
+        await _apply(endpoint, folder, pending, say)
+    return len(pending)
+
+
+async def _apply(endpoint: Endpoint, folder: Path, pending: Sequence[Migration], say: Say) -> None:
     for migration in pending:
         say(f"applying migration {migration.file}")
         script = read_script(migration.file, _read(folder / migration.file))
@@ -71,7 +87,6 @@ async def migrate(endpoint: Endpoint, folder: Path, say: Say, *, include_all: bo
             "insert into supabase_migrations.schema_migrations (version, statements, name) values ($1, $2, $3)",
             (migration.version, [statement.sql for statement in script.statements], migration.name),
         )
-    return len(pending)
 
 
 async def seed(endpoint: Endpoint, workdir: Path, patterns: Sequence[str], say: Say) -> int:

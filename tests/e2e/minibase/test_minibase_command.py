@@ -111,9 +111,9 @@ class Folder:
         return Path(pointer.read_text().strip()) if pointer.exists() else self.state
 
     def processes(self) -> list[str]:
-        """Command lines of everything that runs on this folder's data or for this folder, threads of psql aside."""
-        found = subprocess.run(["ps", "-ww", "-eo", "pid=,command="], capture_output=True, text=True, check=True).stdout
-        return [line for line in found.splitlines() if str(self.data_home()) in line or str(self.workdir) in line]
+        """Command lines of everything that runs on this folder's data or for this folder."""
+        marks = (str(self.data_home()), str(self.workdir))
+        return [line for line in command_lines() if any(mark in line for mark in marks)]
 
     def remove(self) -> None:
         if self.state.exists():
@@ -121,6 +121,15 @@ class Folder:
             home = self.data_home()
             if home != self.state:
                 shutil.rmtree(home, ignore_errors=True)
+
+
+def command_lines() -> Iterator[str]:
+    if not sys.platform.startswith("linux"):
+        yield from subprocess.run(["ps", "-ww", "-eo", "command="], capture_output=True, text=True).stdout.splitlines()
+        return
+    for file in Path("/proc").glob("[0-9]*/cmdline"):  # slim containers have no ps
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            yield file.read_text(errors="replace").replace("\0", " ")
 
 
 def site_packages() -> list[str]:
@@ -137,9 +146,11 @@ def folder(tmp_path: Path) -> Iterator[Folder]:
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Folder]:
     made = Folder(tmp_path_factory.mktemp("running"))
-    made.start()
-    yield made
-    made.remove()
+    try:
+        made.start()
+        yield made
+    finally:
+        made.remove()
 
 
 # -- while it runs -------------------------------------------------------------------------------------------------

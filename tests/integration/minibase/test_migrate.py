@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from pathlib import Path
 
@@ -150,3 +151,9 @@ async def test_a_file_that_is_not_utf8_is_named(project: Project) -> None:
     (project.workdir / "supabase" / "migrations" / "1_a.sql").write_bytes(b"select '\xff'")
     with pytest.raises(MinibaseError, match=r"1_a\.sql is not UTF-8 text: byte 8"):
         await project.migrate()
+
+
+async def test_two_who_migrate_at_once_apply_each_file_once(project: Project) -> None:
+    project.write("migrations/1_a.sql", "create table a (); select pg_sleep(0.2);")
+    project.write("migrations/2_b.sql", "create table b ();")
+    assert sorted(await asyncio.gather(project.migrate(), project.migrate())) == [0, 2]
