@@ -35,6 +35,7 @@ from minibase.postgres.server import (
 from minibase.project import Project, Runtime
 
 _PARTITIONS_EVERY = 6 * 3600.0
+_MAX_FRAME = 5_000_000  # what hosted Realtime takes from a client
 _GRACE_SECONDS = 1
 _STOP_LIMIT = 2.0
 """What requests and sockets get to finish in; with Postgres' own stop the whole stays under five seconds."""
@@ -204,6 +205,9 @@ async def open_api(app: Any, listener: socket.socket) -> AsyncIterator[None]:
             log_config=None,
             access_log=False,
             server_header=False,
+            ws="websockets-sansio",
+            ws_max_size=_MAX_FRAME,
+            ws_per_message_deflate=False,  # costs more than loopback saves, for each subscriber anew
             timeout_graceful_shutdown=_GRACE_SECONDS,
         )
     )
