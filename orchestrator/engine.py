@@ -6,11 +6,10 @@ import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from importlib import import_module
 from importlib.metadata import version
-from typing import Any
 
 from agents.agent import Agent
+from agents.simulated import simulate
 from orchestrator.beat import Rhythm
 from orchestrator.committer import Committer
 from orchestrator.config import Config
@@ -20,7 +19,6 @@ from orchestrator.facts import Observer
 from orchestrator.fleet import Fleet
 from orchestrator.llm.chain import Chain
 from orchestrator.llm.providers import open_providers
-from orchestrator.llm.simulated import Simulate
 from orchestrator.llm.values import Provider
 from orchestrator.pulse import Heart
 from orchestrator.store import Store, open_store
@@ -89,10 +87,5 @@ async def _models(config: Config, given: Sequence[Provider] | None) -> AsyncIter
     if given is not None:
         yield given
         return
-    async with open_providers(config.models, _simulate) as configured:
+    async with open_providers(config.models, simulate) as configured:
         yield configured
-
-
-def _simulate(role: str, context: dict[str, Any], seed: str) -> Mapping[str, Any]:
-    simulate: Simulate = import_module("agents.simulated").simulate  # only whoever simulates needs it
-    return simulate(role, context, seed)
