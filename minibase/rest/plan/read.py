@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Final, assert_never
 
@@ -57,7 +57,7 @@ def plan_read(scope: ReadScope, source: Source, relation: Relation | None, *, ca
 
     Raises RestError PGRST108 (filter on what is not embedded), 118, 120, 123, 127, 200, 201.
     """
-    _check_paths(scope.shape)
+    scope = replace(scope, shape=_with_settled_paths(scope.shape))
     return _plan_level(
         scope, source, relation, path=(), items=scope.shape.select, max_rows=scope.max_rows if capped else None
     )
@@ -217,18 +217,30 @@ def plan_condition(relation: Relation | None, condition: Condition) -> Matches:
     return Matches(column=use_column(relation, condition.field), test=condition.test, negated=condition.negated)
 
 
-def _check_paths(shape: Shape) -> None:
-    named = {at for at, _ in shape.conditions} | shape.orders.keys() | shape.windows.keys()
-    for path in named:
-        _check_path(path, shape.select)
+def _with_settled_paths(shape: Shape) -> Shape:
+    """Every path spelt with the keys of the select list. Raises RestError PGRST108 for one that leads nowhere."""
+    if not any((*(at for at, _ in shape.conditions), *shape.orders, *shape.windows)):
+        return shape
+    return replace(
+        shape,
+        conditions=tuple((_settle_path(at, shape.select), tree) for at, tree in shape.conditions),
+        orders={_settle_path(at, shape.select): terms for at, terms in shape.orders.items()},
+        windows={_settle_path(at, shape.select): window for at, window in shape.windows.items()},
+    )
 
 
-def _check_path(path: EmbedPath, items: tuple[SelectItem, ...]) -> None:
+def _settle_path(path: EmbedPath, items: tuple[SelectItem, ...]) -> EmbedPath:
+    """An embed answers to its key, and to its relation's name where an alias hides that."""
+    settled: list[str] = []
     for step in path:
-        below = next((each for each in items if isinstance(each, SelectEmbed) and each.key == step), None)
+        embeds = [item for item in items if isinstance(item, SelectEmbed)]
+        below = next((each for each in embeds if each.key == step), None)
+        below = below or next((each for each in embeds if each.name == step), None)
         if below is None:
             raise _not_embedded(step)
+        settled.append(below.key)
         items = below.items
+    return tuple(settled)
 
 
 def _not_embedded(name: str) -> RestError:

@@ -126,6 +126,11 @@ def test_embeds_are_lateral_and_windowed_per_parent() -> None:
     assert "HAVING count(*) > 0" in text
 
 
+def test_an_aliased_embed_still_answers_to_its_relation() -> None:
+    select = "/authors?select=id,written:books!author_id(id)"
+    assert spell("GET", f"{select}&books.id=gt.1") == spell("GET", f"{select}&written.id=gt.1")
+
+
 def test_many_to_many_goes_through_the_junction() -> None:
     text = spell("GET", "/books?select=tags(label)").text
     assert '"public"."book_tags" AS' in text
