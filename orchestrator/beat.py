@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,7 +10,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from orchestrator.cycle import Crew, run_cycle
-from orchestrator.facts import BeatDone, StackClaimed, StoreAway
+from orchestrator.facts import BeatDone, CycleBroke, StackClaimed, StoreAway
 from orchestrator.fleet import Fleet, LiveCycle
 from orchestrator.store import Store, StoreError
 from orchestrator.verbs import Claim, ClaimedStack, seconds_until
@@ -84,6 +85,9 @@ class Loop:
         was_full = self.fleet.free == 0
         try:
             report = await run_cycle(claimed, live, self.crew)
+        except Exception:  # one stack's bug must not take the others down
+            self.crew.observer(CycleBroke(stack=str(claimed.stack_id), error=traceback.format_exc()[-4_000:]))
+            return
         finally:
             self.fleet.leave(live)
         if report.due.after is not None and not report.due.after:

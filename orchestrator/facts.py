@@ -74,6 +74,14 @@ class AgentBroke:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CycleBroke:
+    """A bug ended a stack's cycle; the stack is tried again when its lease ends."""
+
+    stack: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunBegun:
     stack: str
     agent: str
@@ -188,6 +196,7 @@ Fact = (
     | StackSettled
     | StackUnreadable
     | AgentBroke
+    | CycleBroke
     | RunBegun
     | RunRefused
     | RunCommitted

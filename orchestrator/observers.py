@@ -15,6 +15,7 @@ from orchestrator.facts import (
     BatchSent,
     BeatDone,
     CallAttempted,
+    CycleBroke,
     DaemonStarted,
     DaemonStopped,
     DaemonStopping,
@@ -39,7 +40,7 @@ from orchestrator.facts import (
 Now = Callable[[], datetime]
 RED, YELLOW, GREEN, DIM, PLAIN = "\x1b[31m", "\x1b[33m", "\x1b[32m", "\x1b[2m", "\x1b[0m"
 QUIET = (BatchSent, BeatDone, CallAttempted, StackClaimed, StackSettled, RunBegun)
-BAD = (AgentBroke, OutcomeDropped, ProviderAlarm, StackUnreadable)
+BAD = (AgentBroke, CycleBroke, OutcomeDropped, ProviderAlarm, StackUnreadable)
 NOTEWORTHY = (LeaseLost, StoreAway, SignalsDown, PriceUnknown, RunRefused)
 GOOD = (DaemonStarted, StoreBack, SignalsUp)
 MOST_NAMES = 10_000

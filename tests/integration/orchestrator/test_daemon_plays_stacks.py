@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import datetime
+
 import anyio
 import pytest
 
+from agents.snapshot import Snapshot
+from agents.work import Agenda
 from orchestrator.daemon import TickError, tick
-from orchestrator.facts import AgentBroke, RunCommitted, SignalsUp
+from orchestrator.facts import AgentBroke, CycleBroke, RunCommitted, SignalsUp
 
 from .conftest import PATIENCE_S, Model, Talker, World, answering
 
@@ -92,6 +97,21 @@ async def test_a_bug_in_an_agent_ends_its_run_with_the_trace_and_nobody_else(wor
     assert "Traceback" in error
     assert reason.startswith("next look at")
     assert any(isinstance(fact, AgentBroke) for fact in world.facts)
+
+
+async def test_a_plug_in_that_breaks_a_cycle_stops_neither_the_daemon_nor_other_stacks(world: World) -> None:
+    class Misled(Talker):
+        def find_work(self, snapshot: Snapshot, now: datetime) -> Agenda:
+            agenda = super().find_work(snapshot, now)
+            if snapshot.stack.name == "Owls":
+                return replace(agenda, work=tuple(replace(work, agent="nobody") for work in agenda.work))
+            return agenda
+
+    await world.stack("Owls")
+    other = await world.stack("Boats")
+    async with world.daemon([Misled()], [answering()]):
+        await world.until_fact(CycleBroke)
+        await world.until(f"select ({TRACES}) = 1", other)
 
 
 async def test_cancelling_the_daemon_lets_runs_finish(world: World) -> None:
