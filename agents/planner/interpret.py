@@ -97,9 +97,11 @@ def _memory(snapshot: Snapshot, plan: list[Change]) -> Remember:
     now = snapshot.now
     seen = [*seen_wishes(snapshot), *(wish.id for wish in new_wishes(snapshot))][-MAX_REMEMBERED:]
     kept: dict[str, object] = {"last_planned_at": now.isoformat(), "seen_wishes": seen}
-    if plan or snapshot.todo_counts.open:
+    if plan:
         return Remember(set=kept, drop=("quiet_until", "empty_plans", "empty_at"))
-    empty = remembered_count(snapshot.agent("planner").memory.get("empty_plans")) + 1
+    memory = snapshot.agent("planner").memory
+    before = remembered_count(memory.get("empty_plans")) if memory.get("empty_at") == situation(snapshot) else 0
+    empty = before + 1
     quiet: timedelta = FIRST_QUIET * 2 ** min(empty - 1, 6)
     kept |= {"empty_plans": empty, "quiet_until": (now + quiet).isoformat(), "empty_at": situation(snapshot)}
     return Remember(set=kept)

@@ -40,7 +40,7 @@ def situation(snapshot: Snapshot) -> str:
     counts = snapshot.todo_counts
     version = snapshot.artifact.version if snapshot.artifact else 0
     ended = counts.completed + counts.cancelled + counts.failed
-    return f"{snapshot.stack.phase}:{ended}:v{version}:r{last_review(snapshot).version}"
+    return f"{snapshot.stack.phase}:{counts.open}:{ended}:v{version}:r{last_review(snapshot).version}"
 
 
 def _reasons(snapshot: Snapshot, now: datetime) -> Iterator[Work]:
@@ -65,7 +65,7 @@ def _reasons(snapshot: Snapshot, now: datetime) -> Iterator[Work]:
         yield _work(7, f"{wishes[0].sender} asks for a change", f"wish:{wishes[0].id}", wishes[0].at)
     timer = _timer(snapshot)
     if timer is not None and now >= timer:
-        yield _work(4, "five minutes since the last planning", f"timer:{since.isoformat()}", timer)
+        yield _work(4, "time to look over the plan", f"timer:{since.isoformat()}", timer)
 
 
 def _work(priority: int, reason: str, key: str, at: datetime, *, urgent: bool = False) -> Work:
@@ -79,11 +79,17 @@ def _last_planned(snapshot: Snapshot) -> datetime:
 
 
 def _timer(snapshot: Snapshot) -> datetime | None:
-    return _last_planned(snapshot) + TIMER if snapshot.idea and snapshot.todo_counts.open else None
+    """Looks that changed nothing come at growing intervals, and at last not at all until something happens."""
+    if snapshot.idea is None or not snapshot.todo_counts.open or _has_given_up(snapshot):
+        return None
+    memory = snapshot.agent("planner").memory
+    empty = remembered_count(memory.get("empty_plans")) if memory.get("empty_at") == situation(snapshot) else 0
+    grown: int = 2 ** min(empty, MAX_EMPTY_PLANS)
+    return _last_planned(snapshot) + TIMER * grown
 
 
 def _quiet_until(snapshot: Snapshot, now: datetime) -> datetime | None:
-    if _has_given_up(snapshot):
+    if _has_given_up(snapshot) or (snapshot.idea and snapshot.todo_counts.open):
         return None
     until = remembered_time(snapshot.agent("planner").memory.get("quiet_until"))
     return until if until is not None and until > now else None

@@ -264,3 +264,21 @@ def test_people_may_have_written_anything_into_memory() -> None:
 def test_wishes_never_crash_and_need_a_whole_word(text: str) -> None:
     assert isinstance(is_strategic(text), bool)
     assert not is_strategic("address additional featuring exchanged")
+
+
+def test_looks_over_the_plan_that_change_nothing_grow_rare_and_stop() -> None:
+    stack = with_idea()
+    stack.add_todo("Announce it", assigned_to="communicator")
+    gaps = []
+    for _ in range(5):
+        agenda = planner.find_work(stack.snapshot(), stack.now)
+        assert agenda.next_at is not None
+        gaps.append(round((agenda.next_at - stack.now) / timedelta(minutes=1)))
+        stack.now = agenda.next_at
+        (work,) = planner.find_work(stack.snapshot(), stack.now).work
+        run_once(stack, planner, work, scripted_model(EMPTY))
+    assert gaps == [5, 10, 20, 40, 80]
+    agenda = planner.find_work(stack.snapshot(), stack.now)
+    assert (agenda.work, agenda.next_at) == ((), None)
+    stack.add_todo("Something new")
+    assert planner.find_work(stack.snapshot(), stack.now).next_at is not None
