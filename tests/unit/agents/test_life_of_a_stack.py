@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -42,8 +43,9 @@ IDEAS = (
 )
 
 
-def played(idea: str | None, name: str = "Night Owls") -> tuple[FakeStack, int]:
-    stack = FakeStack(name=name)
+@cache
+def played(idea: str | None) -> tuple[FakeStack, int]:
+    stack = FakeStack()
     if idea:
         stack.set_idea(idea, "A page for everybody.</script><script>alert(1)</script>")
     return stack, play(stack, AGENTS)
@@ -73,7 +75,7 @@ def test_different_ideas_make_different_pages() -> None:
 
 
 def test_the_same_stack_makes_the_same_pages() -> None:
-    first, second = (played("Planet quiz")[0].artifacts for _ in range(2))
+    first, second = (played.__wrapped__("Planet quiz")[0].artifacts for _ in range(2))
     assert [one["content"] for one in first] == [one["content"] for one in second]
 
 
