@@ -76,7 +76,7 @@ function Account() {
   return (
     <div className="account" data-testid="account" data-role={viewer.role}>
       <span className="account-name">
-        {viewer.email} <span className="rank">{rank}</span>
+        <span className="account-email">{viewer.email}</span> <span className="rank">{rank}</span>
       </span>
       <button type="button" className="button" data-testid="sign-out" onClick={() => void session.signOut()}>
         Sign out
