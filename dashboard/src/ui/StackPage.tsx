@@ -54,6 +54,8 @@ export function StackPage({ id }: { id: string }) {
 function StackHead({ stack, data }: { stack: Stack; data: StackData }) {
   const status = useRow(data.status, stack.id);
   const { state, pending } = useShownState(stack);
+  // What runs is said beside each agent below; up here stands why nothing does.
+  const waiting = status?.wait_reason && Object.keys(status.activity).length === 0;
   return (
     <header className="stack-head">
       <Link to="/" className="button button-icon back">
@@ -62,7 +64,7 @@ function StackHead({ stack, data }: { stack: Stack; data: StackData }) {
       </Link>
       <h1>{stack.participant_name}</h1>
       <StateBadge state={state} pending={pending} />
-      <div className="stack-now">{!pending && Object.keys(status?.activity ?? {}).length === 0 && <Now status={status} />}</div>
+      <div className="stack-now">{waiting && !pending && <Now status={status} />}</div>
       <PhaseSteps phase={stack.phase} />
       <Controls stack={stack} table={data.stack} compact={false} />
       <Delete stack={stack} />

@@ -35,7 +35,7 @@ def test_axe_finds_nothing(
     scheme: Any,
     width: int,
 ) -> None:
-    stack_id = make_stack(f"Axe {scheme} {width}", state="running")
+    stack_id = make_stack(f"Axe {scheme} {width}")
     publish(stack_id, "<!doctype html><title>x</title><p>A page")
     for status in ("pending", "completed", "cancelled", "failed"):
         service.table("todos").insert({"stack_id": stack_id, "content": f"is {status}", "status": status}).execute()
