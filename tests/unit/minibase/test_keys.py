@@ -175,7 +175,7 @@ HOSTILE = {
     ),
     "payload not JSON": (jwt.api_jws.PyJWS().encode(b"hi", SECRETS.jwt_secret, algorithm="HS256"), "malformed"),
     "expired": (hs256({"exp": in_seconds(-60)}), "expired"),
-    "not yet": (hs256({"nbf": in_seconds(60)}), "not_yet"),
+    "not yet": (hs256({"nbf": in_seconds(3_600)}), "not_yet"),
     "issued tomorrow": (hs256({"iat": in_seconds(86_400)}), "not_yet"),
     "exp a word": (hs256({"exp": "tomorrow"}), "claims"),
     "exp true": (hs256({"exp": True}), "claims"),
