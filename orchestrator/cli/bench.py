@@ -16,7 +16,7 @@ import click
 
 from orchestrator.bench.beat import bench_beat
 from orchestrator.cli.daemon import daemon_settings, told_to_people
-from orchestrator.cli.embedded import open_minibase
+from orchestrator.cli.embedded import discard_data, open_minibase
 from orchestrator.cli.errors import CliError, ExitCode
 from orchestrator.cli.output import json_option, print_json
 from orchestrator.cli.process import run_until_signal
@@ -87,8 +87,12 @@ async def _open_target() -> AsyncIterator[tuple[Target, int | None]]:
         workdir = Path(folder)
         shutil.copytree(_project_files(), workdir / "supabase")
         (workdir / "supabase" / "seed.sql").write_text("")  # only the stacks of the measurement
-        async with open_minibase(workdir, api_port="auto", db_port="auto", say=partial(click.echo, err=True)) as base:
-            yield base.target, base.pid
+        say = partial(click.echo, err=True)
+        try:
+            async with open_minibase(workdir, api_port="auto", db_port="auto", say=say) as base:
+                yield base.target, base.pid
+        finally:
+            discard_data(workdir)
 
 
 def _project_files() -> Path:

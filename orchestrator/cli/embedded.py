@@ -7,6 +7,7 @@ killed, the kernel closes its end of the lifeline pipe and minibase stops by its
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections import deque
 from collections.abc import AsyncIterator, Callable
@@ -71,6 +72,17 @@ async def open_minibase(
         raise CliError(f"minibase did not start within {START_TIMEOUT_S} s; see .minibase/ for its logs") from error
     finally:
         os.close(held_end)
+
+
+def discard_data(workdir: Path) -> None:
+    """Remove the data that a throw-away project's minibase keeps outside its folder, as it does for root."""
+    pointer = workdir / ".minibase" / "data-folder"
+    if not pointer.is_file():
+        return
+    data = Path(pointer.read_text(encoding="utf-8").strip())
+    owner = data / "project"
+    if owner.is_file() and Path(owner.read_text(encoding="utf-8").strip()) == workdir.resolve():
+        shutil.rmtree(data)
 
 
 async def _describe(workdir: Path) -> Target:

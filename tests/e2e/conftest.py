@@ -9,18 +9,25 @@ from pathlib import Path
 import pytest
 from processes import Stack, make_workdir, running_stack
 
+from orchestrator.cli.embedded import discard_data
+
 
 @pytest.fixture(scope="session")
 def live_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """One `stackbeat up` for all tests that leave it running: simulated model, no latency, a quick cadence."""
-    workdir = make_workdir(tmp_path_factory.mktemp("live"))
+    folder = make_workdir(tmp_path_factory.mktemp("live"))
     latency = os.environ.get("TEST_SIMULATED_LATENCY", "0")
     settings = {"STACKBEAT_SIMULATED_LATENCY": latency, "STACKBEAT_CADENCE_S": "1"}
-    with running_stack(workdir, environment=settings) as stack:
-        yield stack
+    try:
+        with running_stack(folder, environment=settings) as stack:
+            yield stack
+    finally:
+        discard_data(folder)
 
 
 @pytest.fixture
-def workdir(tmp_path: Path) -> Path:
+def workdir(tmp_path: Path) -> Iterator[Path]:
     """A fresh project folder."""
-    return make_workdir(tmp_path / "project")
+    folder = make_workdir(tmp_path / "project")
+    yield folder
+    discard_data(folder)
