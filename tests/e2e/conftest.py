@@ -14,10 +14,10 @@ from orchestrator.cli.embedded import discard_data
 
 @pytest.fixture(scope="session")
 def live_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """One `stackbeat up` for all tests that leave it running: simulated model, no latency, a quick cadence."""
+    """One `stackbeat up` for all tests that leave it running: simulated model, no latency, a cadence of 5 s."""
     folder = make_workdir(tmp_path_factory.mktemp("live"))
     latency = os.environ.get("TEST_SIMULATED_LATENCY", "0")
-    settings = {"STACKBEAT_SIMULATED_LATENCY": latency, "STACKBEAT_CADENCE_S": "1"}
+    settings = {"STACKBEAT_SIMULATED_LATENCY": latency, "STACKBEAT_CADENCE_S": "5"}
     try:
         with running_stack(folder, environment=settings) as stack:
             yield stack

@@ -16,7 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+from supabase import Client, ClientOptions, create_client
 
 ROOT = Path(__file__).resolve().parents[2]
 START_TIMEOUT_S = 90
@@ -97,6 +99,13 @@ class Stack:
             text=True,
             timeout=timeout,
         )
+
+
+@contextmanager
+def supabase_client(stack: Stack, key: str) -> Iterator[Client]:
+    """supabase-py with one of the stack's keys; its sockets are closed afterwards."""
+    with httpx.Client(timeout=20) as http:
+        yield create_client(stack.api_url, key, ClientOptions(httpx_client=http, auto_refresh_token=False))
 
 
 def make_workdir(folder: Path) -> Path:

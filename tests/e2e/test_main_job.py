@@ -6,8 +6,8 @@ import urllib.request
 from typing import Any
 
 import pytest
-from processes import Stack, eventually
-from supabase import ClientOptions, create_client
+from postgrest.exceptions import APIError
+from processes import Stack, eventually, supabase_client
 
 from orchestrator.cli.errors import ExitCode
 
@@ -53,14 +53,16 @@ def test_the_dashboard_server_answers(live_stack: Stack) -> None:
 
 
 def test_the_operator_of_the_first_start_may_steer(live_stack: Stack) -> None:
-    client = create_client(live_stack.api_url, live_stack.publishable_key, _options())
-    client.auth.sign_in_with_password({"email": live_stack.operator_email, "password": live_stack.operator_password})
-    stack = _insert(client, "Steered")
-    client.table("agent_stacks").update({"execution_state": "running"}).eq("id", stack).execute()
-    (row,) = client.table("agent_stacks").select("execution_state").eq("id", stack).execute().data
-    assert row == {"execution_state": "running"}
-    client.table("agent_stacks").delete().eq("id", stack).execute()
-    assert client.table("agent_stacks").select("id").eq("id", stack).execute().data == []
+    with supabase_client(live_stack, live_stack.publishable_key) as client:
+        client.auth.sign_in_with_password(
+            {"email": live_stack.operator_email, "password": live_stack.operator_password}
+        )
+        stack = _insert(client, "Steered")
+        client.table("agent_stacks").update({"execution_state": "running"}).eq("id", stack).execute()
+        (row,) = client.table("agent_stacks").select("execution_state").eq("id", stack).execute().data
+        assert row == {"execution_state": "running"}
+        client.table("agent_stacks").delete().eq("id", stack).execute()
+        assert client.table("agent_stacks").select("id").eq("id", stack).execute().data == []
 
 
 def test_a_second_up_says_what_runs_here_and_leaves_it_alone(live_stack: Stack) -> None:
@@ -84,13 +86,15 @@ def test_create_play_show_and_delete(live_stack: Stack) -> None:
 
 
 def test_say_gets_exactly_one_answer(live_stack: Stack) -> None:
-    said = live_stack.json("say", "Night Owls", "What are you building?", "--as", "Ada", "--wait")
+    made = live_stack.json("create", "Talker", "--idea", "A reading list", "--play")
+    said = live_stack.json("say", "Talker", "What are you building?", "--as", "Ada", "--wait")
     assert said["answer"]
     rows = live_stack.sql(
         f"select u.status, u.sender_name, count(m.id) from user_messages u join messages m on m.id = u.response_id "
         f"where u.id = '{said['id']}' group by 1, 2"
     )
     assert rows == [["answered", "Ada", "1"]]
+    live_stack.json("delete", made["id"], "--yes")
 
 
 def test_tick_runs_one_cycle_of_a_stack_that_stands_still(live_stack: Stack) -> None:
@@ -103,11 +107,11 @@ def test_tick_runs_one_cycle_of_a_stack_that_stands_still(live_stack: Stack) -> 
 
 def test_operator_add_makes_one_who_looks_only(live_stack: Stack) -> None:
     made = live_stack.json("operator", "add", "looker@example.com", "--read-only")
-    client = create_client(live_stack.api_url, live_stack.publishable_key, _options())
-    client.auth.sign_in_with_password({"email": "looker@example.com", "password": made["password"]})
-    assert client.table("agent_executions").select("id").limit(1).execute().data
-    changed = client.table("agent_stacks").update({"priority": 9}).eq("participant_name", "Night Owls").execute().data
-    assert changed == []
+    with supabase_client(live_stack, live_stack.publishable_key) as client:
+        client.auth.sign_in_with_password({"email": "looker@example.com", "password": made["password"]})
+        assert client.table("agent_executions").select("id").limit(1).execute().data
+        update = client.table("agent_stacks").update({"priority": 9}).eq("participant_name", "Night Owls")
+        assert update.execute().data == []
     again = live_stack.json("operator", "add", "looker@example.com")
     assert again["password"] is None
 
@@ -117,19 +121,11 @@ def _insert(client: Any, name: str) -> str:
     return str(row["id"])
 
 
-def _options() -> ClientOptions:
-    import httpx
-
-    return ClientOptions(httpx_client=httpx.Client(timeout=20), auto_refresh_token=False)
-
-
 @pytest.mark.parametrize("word", ["", "flying"])
 def test_an_illegal_state_word_is_refused_with_a_sentence(live_stack: Stack, word: str) -> None:
-    from postgrest.exceptions import APIError
-
-    client = create_client(live_stack.api_url, live_stack.service_key, _options())
-    update = client.table("agent_stacks").update({"execution_state": word}).eq("participant_name", "Night Owls")
-    with pytest.raises(APIError) as raised:
-        update.execute()
+    with supabase_client(live_stack, live_stack.service_key) as client:
+        update = client.table("agent_stacks").update({"execution_state": word}).eq("participant_name", "Night Owls")
+        with pytest.raises(APIError) as raised:
+            update.execute()
     assert raised.value.message
     assert raised.value.code not in {None, "500"}
