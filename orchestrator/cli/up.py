@@ -33,6 +33,8 @@ from orchestrator.config import Config
 
 WEB_PORT = 54380
 WEB_USE = Use(name="the dashboard", option="--web-port")
+API_USE = Use(name="the API", option="--port")
+DB_USE = Use(name="the database", option="--db-port")
 # Ctrl-C must be over in 5 s: the daemon's runs get this much of it, the rest is for Postgres.
 GRACE_S = 1.5
 
@@ -87,6 +89,8 @@ def up(
         if left is not None and left.on == "minibase":
             stop_left_over(workdir)
         place = find_place(on, os.environ, workdir)
+        if place.target is None:
+            _require_free((api_port, API_USE), (db_port, DB_USE))
         settings = daemon_settings(os.environ, workdir, place.target)
         listener = listen(web_port, WEB_USE, folder.ports().get("web"))
         try:
@@ -94,6 +98,12 @@ def up(
         finally:
             listener.close()
             folder.forget_running()
+
+
+def _require_free(*wanted: tuple[Choice | None, Use]) -> None:
+    for choice, use in wanted:
+        if isinstance(choice, int):
+            listen(choice, use).close()  # minibase would find out too, but only after its own start
 
 
 async def _run(options: Options, folder: Folder, place: Place, settings: Config, listener: socket.socket) -> None:

@@ -34,7 +34,9 @@ def sentence(done: subprocess.CompletedProcess[str]) -> str:
     return errors[0]
 
 
-@pytest.mark.parametrize(("option", "port_name"), [("--web-port", "the dashboard"), ("--port", ""), ("--db-port", "")])
+@pytest.mark.parametrize(
+    ("option", "port_name"), [("--web-port", "the dashboard"), ("--port", "the API"), ("--db-port", "the database")]
+)
 def test_a_taken_port_is_named_with_its_option(workdir: Path, option: str, port_name: str) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
