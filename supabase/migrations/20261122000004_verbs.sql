@@ -1,4 +1,4 @@
--- Machine verbs: everything the daemon does to the database, one function each, verb(request jsonb) returns jsonb with a
+-- Machine verbs: everything the daemon does to the database, one function each, verb(request jsonb) returns an object with a
 -- version `v` on both sides. Security invoker, granted to service_role alone. Python decides, SQL moves.
 --
 -- Never waiting: a verb locks stacks with `skip locked` and says `busy` of what it could not get, so that it cannot take
@@ -48,70 +48,77 @@ language sql stable set search_path = '' as $$
 $$;
 
 -- What the agents of these stacks see. Bounded lists; artifact bodies come with begin_runs, for whom they concern.
-create function internal.snapshots(stacks uuid[], cadence_ms integer) returns table (stack_id uuid, snapshot jsonb)
+-- json, not jsonb: this is written once and read elsewhere, and jsonb would be built anew at every level of nesting.
+-- What all stacks share (the newest broadcasts, the neighbours) is read once a call.
+create function internal.snapshots(stacks uuid[], cadence_ms integer) returns table (stack_id uuid, snapshot json)
 language sql stable set search_path = '' as $$
-  select a.id, jsonb_build_object(
-    'now', internal.clock(),
-    'stack', jsonb_build_object(
+  with clock as materialized (select internal.clock() as now),
+  -- The newest 50 after a stack was made are among the newest 50 of all.
+  broadcast as materialized (
+    select m.id, m.from_stack_id, f.participant_name as from_name, m.content, m.message_type, m.hop, m.created_at
+    from public.messages m left join public.agent_stacks f on f.id = m.from_stack_id
+    where m.message_type = 'broadcast' order by m.created_at desc limit 50),
+  others as materialized (select b.id, b.participant_name as name from public.agent_stacks b order by b.id limit 21)
+  select a.id, json_build_object(
+    'now', clock.now,
+    'stack', json_build_object(
       'id', a.id, 'name', a.participant_name, 'phase', a.phase, 'execution_state', a.execution_state, 'team_type', a.team_type,
       'priority', a.priority, 'cadence_ms', coalesce(a.cadence_s * 1000, cadence_ms), 'created_at', a.created_at,
       'started_at', a.started_at, 'total_cycles', s.total_cycles),
     'idea', (
-      select jsonb_build_object('id', i.id, 'title', i.title, 'description', i.description, 'status', i.status, 'created_by', i.created_by)
+      select json_build_object('id', i.id, 'title', i.title, 'description', i.description, 'status', i.status, 'created_by', i.created_by)
       from public.project_ideas i where i.stack_id = a.id),
     'agents', (
-      select coalesce(jsonb_object_agg(g.agent_type, jsonb_build_object(
+      select coalesce(json_object_agg(g.agent_type, json_build_object(
         'memory', g.memory, 'inbox', g.inbox, 'context', g.current_context, 'last_run_at', g.last_run_at)), '{}')
       from public.agent_states g where g.stack_id = a.id),
     'todos', (
-      select coalesce(jsonb_agg(to_jsonb(t) order by t.priority desc, t.created_at, t.id), '[]') from (
+      select coalesce(json_agg(t order by t.priority desc, t.created_at, t.id), '[]') from (
         select d.id, d.content, d.status, d.priority, d.assigned_to, d.assigned_by, d.attempts, d.available_at, d.last_error, d.created_at
         from public.todos d where d.stack_id = a.id and d.status in ('pending', 'in_progress', 'failed')
         order by d.priority desc, d.created_at limit 60) t),
     'todo_counts', (
-      select jsonb_build_object(
+      select json_build_object(
         'pending', count(*) filter (where d.status = 'pending'), 'in_progress', count(*) filter (where d.status = 'in_progress'),
         'completed', count(*) filter (where d.status = 'completed'), 'cancelled', count(*) filter (where d.status = 'cancelled'),
         'failed', count(*) filter (where d.status = 'failed'))
       from public.todos d where d.stack_id = a.id),
     'done', (
-      select coalesce(jsonb_agg(to_jsonb(t) order by t.completed_at desc), '[]') from (
+      select coalesce(json_agg(t order by t.completed_at desc), '[]') from (
         select d.id, d.content, d.completed_at from public.todos d
         where d.stack_id = a.id and d.status = 'completed' order by d.completed_at desc limit 10) t),
     'visitor_messages', (
-      select coalesce(jsonb_agg(to_jsonb(t) order by t.created_at, t.id), '[]') from (
+      select coalesce(json_agg(t order by t.created_at, t.id), '[]') from (
         select u.id, u.sender_name, u.content, u.created_at, u.attempts, u.available_at from public.user_messages u
         where u.stack_id = a.id and u.status = 'waiting' order by u.created_at, u.id limit 20) t),
     'conversation', (
-      select coalesce(jsonb_agg(to_jsonb(t) order by t.answered_at), '[]') from (
+      select coalesce(json_agg(t order by t.answered_at), '[]') from (
         select u.sender_name, u.content, m.content as reply, u.answered_at
         from public.user_messages u join public.messages m on m.id = u.response_id
         where u.stack_id = a.id and u.status = 'answered' order by u.created_at desc limit 10) t),
     'team_messages', (
-      select coalesce(jsonb_agg(to_jsonb(t) order by t.created_at, t.id), '[]') from (
-        select m.id, m.from_stack_id, f.participant_name as from_name, m.content, m.message_type, m.hop, m.created_at,
+      select coalesce(json_agg(t order by t.created_at, t.id), '[]') from (
+        select m.id, m.from_stack_id, m.from_name, m.content, m.message_type, m.hop, m.created_at,
           coalesce(r.attempts, 0) as attempts, r.available_at
         from (
           select * from (
-            select * from public.messages d where d.to_stack_id = a.id and d.message_type = 'direct'
+            select d.id, d.from_stack_id, f.participant_name as from_name, d.content, d.message_type, d.hop, d.created_at
+            from public.messages d left join public.agent_stacks f on f.id = d.from_stack_id
+            where d.to_stack_id = a.id and d.message_type = 'direct'
             order by d.created_at desc limit 50) direct
           union all
-          select * from (
-            select * from public.messages b where b.message_type = 'broadcast' and b.created_at > a.created_at
-            order by b.created_at desc limit 50) broadcast
+          select * from broadcast b where b.created_at > a.created_at
         ) m
-        left join public.agent_stacks f on f.id = m.from_stack_id
         left join public.message_reads r on r.message_id = m.id and r.stack_id = a.id
         where m.from_stack_id is distinct from a.id and coalesce(r.status, 'waiting') = 'waiting'
         order by m.created_at, m.id limit 20) t),
     'neighbours', (
-      select coalesce(jsonb_agg(jsonb_build_object('id', n.id, 'name', n.participant_name)), '[]') from (
-        select b.id, b.participant_name from public.agent_stacks b where b.id <> a.id order by b.id limit 20) n),
+      select coalesce(json_agg(n), '[]') from (select o.id, o.name from others o where o.id <> a.id order by o.id limit 20) n),
     'artifact', (
-      select jsonb_build_object('id', f.id, 'version', f.version, 'type', f.type, 'metadata', f.metadata, 'size_bytes', f.size_bytes,
+      select json_build_object('id', f.id, 'version', f.version, 'type', f.type, 'metadata', f.metadata, 'size_bytes', f.size_bytes,
         'todo_id', f.todo_id, 'created_at', f.created_at, 'content', null)
       from public.artifacts f where f.stack_id = a.id order by f.version desc limit 1))
-  from public.agent_stacks a join public.stack_schedule s on s.stack_id = a.id
+  from clock, public.agent_stacks a join public.stack_schedule s on s.stack_id = a.id
   where a.id = any (stacks)
 $$;
 
@@ -120,14 +127,14 @@ language sql stable set search_path = '' as $$ select jsonb_build_object('v', 1,
 
 -- {v, worker, max, lease_ms, cadence_ms, stack_id?} -> {v, now, next_wake_at, stacks: [...]}
 -- Two statements in this order: lease, then read the snapshots, so that they are never older than the lease.
-create function public.claim_due_stacks(request jsonb) returns jsonb
+create function public.claim_due_stacks(request jsonb) returns json
 language plpgsql set search_path = '' as $$
 declare
   t timestamptz := internal.clock();
   chosen uuid := request ->> 'stack_id';
   claimed uuid[];
   orphaned uuid[];
-  found_stacks jsonb;
+  found_stacks json;
 begin
   perform internal.open_request(request, 'worker', 'max', 'lease_ms', 'cadence_ms');
 
@@ -158,7 +165,7 @@ begin
         lease_expires_at = t + make_interval(secs => (request ->> 'lease_ms')::numeric::double precision / 1000),
         by_hand = chosen is not null
       where stack_id = any (claimed);
-    select jsonb_agg(jsonb_build_object(
+    select json_agg(json_build_object(
         'stack_id', s.stack_id, 'fence', s.fence, 'wakes', s.wakes, 'due_at', s.due_at, 'lease_expires_at', s.lease_expires_at,
         'overruns', s.overruns, 'snapshot', p.snapshot) order by s.due_at)
       into found_stacks
@@ -166,7 +173,7 @@ begin
       join internal.snapshots(claimed, (request ->> 'cadence_ms')::integer) p on p.stack_id = s.stack_id;
   end if;
 
-  return jsonb_build_object('v', 1, 'now', t, 'next_wake_at', internal.next_wake(), 'stacks', coalesce(found_stacks, '[]'));
+  return json_build_object('v', 1, 'now', t, 'next_wake_at', internal.next_wake(), 'stacks', coalesce(found_stacks, '[]'));
 end $$;
 
 -- {v, worker, runs: [{run_id, stack_id, fence, agent, priority, reason, key, work_at, item, needs_artifact}]}

@@ -46,7 +46,8 @@ def spell_scalar_envelope(rows: str, answer: Answer, *, set_of_values: bool) -> 
     elif answer.media.kind in (MediaKind.TEXT, MediaKind.OCTETS, MediaKind.CSV):
         body = "string_agg(r.v::text, '')"
     else:
-        body = "coalesce((json_agg(r.v)->0)::text, 'null')"
+        # One value, so there is nothing to gather: json_agg and -> would write and parse a big body once more.
+        body = "coalesce(string_agg(to_json(r.v)::text, ''), 'null')"
     total = "count(*)" if answer.count else "NULL"
     return f"SELECT {total}, count(*), {body}, {_SETTINGS}, {NO_NOTE} FROM ({rows}) r"
 
