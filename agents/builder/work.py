@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from textwrap import shorten
 
 from agents.snapshot import Snapshot, Todo
 from agents.work import NOTHING, Agenda, Item, Work, agenda
@@ -22,7 +23,7 @@ def _work(todo: Todo) -> Work:
     return Work(
         agent="builder",
         priority=8 if todo.priority >= 3 else 6,
-        reason=f"todo of priority {todo.priority} is open",
+        reason=shorten(todo.content, width=100, placeholder=" …"),
         key=f"todo:{todo.id}",
         at=max(todo.created_at, todo.available_at or todo.created_at),
         item=Item(kind="todo", ids=(todo.id,)),

@@ -127,9 +127,8 @@ def _replies(context: Mapping[str, Any], seed: str) -> dict[str, Any]:
         for one in answerable
         if one.get("kind") == "direct" or "?" in str(one.get("text"))
     ][:1]
-    thinking = f"Read {len(messages)} message(s) of other teams" + (
-        ", answered one." if replies else ", none needs an answer."
-    )
+    read = "a message from another team" if len(messages) == 1 else f"{len(messages)} messages from other teams"
+    thinking = f"Read {read}" + (", answered one." if replies else "; no answer needed.")
     return {"thinking": thinking, "replies": replies}
 
 
