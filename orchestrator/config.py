@@ -99,7 +99,8 @@ class OpenAI(RealProvider):
 
 
 class Simulated(Section):
-    latency: Annotated[Latency, BeforeValidator(_read_latency)] = Latency()
+    # Long enough to be seen at work, short enough for a first trace well within five seconds.
+    latency: Annotated[Latency, BeforeValidator(_read_latency)] = Latency(low=0.3, high=1.2)
 
 
 class Models(Section):
