@@ -33,6 +33,8 @@ class _Tally:
     wrong: int = 0
     calls: int = 0
     lags_ms: list[float] = field(default_factory=list)
+    first_claim_ms: float | None = None
+    commits: list[tuple[float, float]] = field(default_factory=list)
     ready: int = 0
     done: anyio.Event = field(default_factory=anyio.Event)
     listening: anyio.Event = field(default_factory=anyio.Event)
@@ -47,8 +49,13 @@ class _Tally:
                     self.done.set()
             case BatchSent():
                 self.calls += 1
+                if fact.verb == "commit_runs":
+                    now = anyio.current_time()
+                    self.commits.append((now - fact.took_ms / 1_000, now))
             case BeatDone():
                 self.calls += 1
+                if self.first_claim_ms is None:
+                    self.first_claim_ms = fact.took_ms
                 self.lags_ms.append(fact.lag_ms)
             case SignalsUp():
                 self.ready += 1
@@ -129,6 +136,8 @@ def _figures(tally: _Tally, before: Reading, after: Reading, *, wall_s: float, i
         "failed_runs": tally.wrong,
         "runs_per_s": round(tally.runs / wall_s, 1),
         "calls_per_run": round(tally.calls / tally.runs, 3),
+        "claim_ms": None if tally.first_claim_ms is None else round(tally.first_claim_ms, 1),
+        "commit_ms": round(covered(tally.commits) * 1_000, 1),
         "beat_lag_p95_ms": round(lags[int(len(lags) * 0.95) - (len(lags) == 1)], 1),
         "statements_per_run": per_run("statements"),
         "transactions_per_run": per_run("transactions"),
@@ -138,6 +147,15 @@ def _figures(tally: _Tally, before: Reading, after: Reading, *, wall_s: float, i
         "db_cpu_ms_per_run": per_run("db_cpu_s", 1_000),
         "peak_rss_mb": peak_rss_mb(),
     }
+
+
+def covered(spans: Sequence[tuple[float, float]]) -> float:
+    """How long at least one of these spans (start, end) lasted: calls that overlap count once."""
+    total, reached = 0.0, float("-inf")
+    for start, end in sorted(spans):
+        total += max(0.0, end - max(start, reached))
+        reached = max(reached, end)
+    return total
 
 
 async def _seed(client: AsyncClient, stacks: int) -> list[UUID]:

@@ -1,0 +1,92 @@
+"""`scripts/bench`: the figures of docs/benchmarks.md, each from real processes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import statistics
+import subprocess
+from typing import Any
+
+import click
+from figures import machine, table
+from processes import clean_environment, stackbeat
+from ui import measure_ui
+
+BEAT_COLUMNS = (
+    "stacks",
+    "wall_s",
+    "ideal_s",
+    "overhead_s",
+    "runs",
+    "claim_ms",
+    "commit_ms",
+    "statements_per_run",
+    "calls_per_run",
+    "client_cpu_ms_per_run",
+    "server_cpu_ms_per_run",
+    "db_cpu_ms_per_run",
+)
+
+
+@click.group()
+def bench() -> None:
+    """Measure."""
+
+
+@bench.command()
+@click.option("--stacks", default="1,10,50,100", show_default=True, help="How many play at once; several by commas.")
+@click.option("--latency", default="0", show_default=True, help="The model's delay in seconds, or a range.")
+@click.option("--repeat", default=3, show_default=True, type=click.IntRange(1), help="Runs of each; medians are shown.")
+@click.option("--json", "as_json", is_flag=True)
+def beat(*, stacks: str, latency: str, repeat: int, as_json: bool) -> None:
+    """One beat of N stacks x 4 agents in order, by `stackbeat bench beat`, each on a fresh throw-away minibase."""
+    counts = [int(count) for count in stacks.split(",")]
+    rows = [_median([_one_beat(count, latency) for _ in range(repeat)]) for count in counts]
+    found = {"latency": latency, "repeat": repeat, "machine": machine(), "beats": rows}
+    if as_json:
+        click.echo(json.dumps(found))
+        return
+    click.echo(f"one beat, model delay {latency} s, median of {repeat}, {found['machine']}\n\n{table(rows)}")
+
+
+@bench.command()
+@click.option("--stacks", default=100, show_default=True, type=click.IntRange(1), help="How many play meanwhile.")
+@click.option("--delay", default="1-3", show_default=True, help="The model's delay in seconds, drawn from a range.")
+@click.option("--triggers", default=30, show_default=True, type=click.IntRange(1), help="Plays, and questions.")
+@click.option("--json", "as_json", is_flag=True)
+def ui(*, stacks: int, delay: str, triggers: int, as_json: bool) -> None:
+    """From a trigger to what a real Chromium paints, on a real `stackbeat up` with N stacks playing."""
+    found = asyncio.run(measure_ui(stacks=stacks, delay=delay, triggers=triggers))
+    found["machine"] = machine()
+    if as_json:
+        click.echo(json.dumps(found))
+        return
+    rows = [{"milliseconds": name, **values} for name, values in found["ms"].items()]
+    click.echo(f"{found['playing']} playing, model delay {delay} s, {found['machine']}\n\n{table(rows)}\n")
+    worst = found["ms"]["play to first trace painted"]["p95"]
+    click.echo(f"The record's line: trigger to trace in the UI < 5000 ms. Here p95 is {worst} ms.")
+
+
+def _one_beat(stacks: int, latency: str) -> dict[str, Any]:
+    command = stackbeat("bench", "beat", "--stacks", str(stacks), "--latency", latency, "--json")
+    done = subprocess.run(command, env=clean_environment(), capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise click.ClickException(f"{stacks} stacks: {done.stderr.strip().splitlines()[-1]}")
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    if found["runs"] != stacks * 4 or found["failed_runs"]:
+        raise click.ClickException(f"{stacks} stacks: {found['runs']} runs committed, {found['failed_runs']} failed")
+    return found
+
+
+def _median(beats: list[dict[str, Any]]) -> dict[str, Any]:
+    return {name: _middle([beat[name] for beat in beats]) for name in BEAT_COLUMNS}
+
+
+def _middle(values: list[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return round(statistics.median(known), 3) if known else None
+
+
+if __name__ == "__main__":
+    bench(prog_name="scripts/bench")

@@ -1,0 +1,43 @@
+"""Samples as percentiles, rows as a table, and the machine they were taken on."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def percentile(samples: Sequence[float], share: float) -> float:
+    """The smallest sample that at least `share` of all samples do not exceed (nearest rank)."""
+    ordered = sorted(samples)
+    rank = max(1, -(-len(ordered) * round(share * 100) // 100))
+    return ordered[rank - 1]
+
+
+def summary(samples: Sequence[float]) -> dict[str, Any]:
+    """How many, p50, p95 and the worst; milliseconds in, whole milliseconds out."""
+    if not samples:
+        return {"n": 0, "p50": None, "p95": None, "max": None}
+    return {
+        "n": len(samples),
+        "p50": round(percentile(samples, 0.5)),
+        "p95": round(percentile(samples, 0.95)),
+        "max": round(max(samples)),
+    }
+
+
+def machine() -> dict[str, Any]:
+    """What ran it and how busy that was: load is the number of runnable processes, averaged over a minute."""
+    return {"cores": os.cpu_count(), "system": platform.machine(), "load_1m": round(os.getloadavg()[0], 1)}
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows of the same keys as a Markdown table."""
+    head = list(rows[0])
+    lines = [head, ["---"] * len(head), *([_cell(row[name]) for name in head] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _cell(value: Any) -> str:
+    return "–" if value is None else str(value)
