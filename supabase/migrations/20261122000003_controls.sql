@@ -92,6 +92,9 @@ begin
         new.paused_at := null;
         new.stopped_at := null;
         new.woken_at := internal.clock();
+        if new.phase = 'complete' then
+          new.phase := 'demo';   -- in a completed project nobody works, so playing it reopens it
+        end if;
       when 'paused' then new.paused_at := internal.clock();
       when 'stopped' then new.stopped_at := internal.clock();
       else null;

@@ -76,7 +76,7 @@ language sql stable set search_path = '' as $$
       select coalesce(json_agg(t order by t.priority desc, t.created_at, t.id), '[]') from (
         select d.id, d.content, d.status, d.priority, d.assigned_to, d.assigned_by, d.attempts, d.available_at, d.last_error, d.created_at
         from public.todos d where d.stack_id = a.id and d.status in ('pending', 'in_progress', 'failed')
-        order by d.priority desc, d.created_at limit 60) t),
+        order by d.status = 'failed', d.priority desc, d.created_at limit 60) t),
     'todo_counts', (
       select json_build_object(
         'pending', count(*) filter (where d.status = 'pending'), 'in_progress', count(*) filter (where d.status = 'in_progress'),
@@ -163,7 +163,8 @@ begin
     update public.stack_schedule set
         fence = fence + 1, lease_owner = (request ->> 'worker')::uuid, claimed_at = t,
         lease_expires_at = t + make_interval(secs => (request ->> 'lease_ms')::numeric::double precision / 1000),
-        by_hand = chosen is not null
+        by_hand = chosen is not null,
+        due_at = coalesce(due_at, t)   -- if this worker dies, the end of its lease must find the stack due
       where stack_id = any (claimed);
     select json_agg(json_build_object(
         'stack_id', s.stack_id, 'fence', s.fence, 'wakes', s.wakes, 'due_at', s.due_at, 'lease_expires_at', s.lease_expires_at,
@@ -388,17 +389,28 @@ begin
     on conflict (message_id, stack_id) do update set status = 'read', read_at = excluded.read_at, run_id = null, last_error = null;
 
   -- Own memory by key; other agents' inboxes by id; of the own inbox only what was seen is cleared.
-  insert into public.agent_states as g (stack_id, agent_type, memory, updated_at)
-    select c.stack_id, c.author, c.set, t from jsonb_to_recordset(changes) as c(op text, stack_id uuid, author text, set jsonb, n integer)
-    where c.op = 'remember' and c.n = 1 and not exists (
-      select from public.agent_states h where h.stack_id = c.stack_id and h.agent_type = c.author);
-  update public.agent_states g set updated_at = t,
-      memory = (g.memory - array(select jsonb_array_elements_text(coalesce(nullif(c.drop, 'null'), '[]')))) || coalesce(nullif(c.set, 'null'), '{}')
-    from jsonb_to_recordset(changes) as c(op text, stack_id uuid, author text, set jsonb, drop jsonb)
-    where c.op = 'remember' and g.stack_id = c.stack_id and g.agent_type = c.author;
-  update public.agent_states g set updated_at = t, inbox = g.inbox - array(select jsonb_array_elements_text(c.ids))
-    from jsonb_to_recordset(changes) as c(op text, stack_id uuid, author text, ids jsonb)
-    where c.op = 'clear_inbox' and g.stack_id = c.stack_id and g.agent_type = c.author;
+  -- A run may change one key several times: its last word counts, and within one change `set` comes after `drop`.
+  update public.agent_states g set updated_at = t, memory = (g.memory - c.keys) || coalesce(c.kept, '{}')
+    from (
+      select l.stack_id, l.author, array_agg(l.key) as keys, jsonb_object_agg(l.key, l.value) filter (where l.value is not null) as kept
+      from (
+        select distinct on (x.stack_id, x.author, w.key) x.stack_id, x.author, w.key, w.value
+        from jsonb_to_recordset(changes) as x(op text, stack_id uuid, author text, set jsonb, drop jsonb, n integer)
+        cross join lateral (
+          select d.key, null::jsonb as value from jsonb_array_elements_text(coalesce(nullif(x.drop, 'null'), '[]')) as d(key)
+          union all
+          select e.key, e.value from jsonb_each(coalesce(nullif(x.set, 'null'), '{}')) e) w
+        where x.op = 'remember'
+        order by x.stack_id, x.author, w.key, x.n desc, w.value is null) l
+      group by l.stack_id, l.author) c
+    where g.stack_id = c.stack_id and g.agent_type = c.author;
+  update public.agent_states g set updated_at = t, inbox = g.inbox - c.ids
+    from (
+      select x.stack_id, x.author, array_agg(i.id) as ids
+      from jsonb_to_recordset(changes) as x(op text, stack_id uuid, author text, ids jsonb)
+      cross join lateral jsonb_array_elements_text(x.ids) as i(id)
+      where x.op = 'clear_inbox' group by x.stack_id, x.author) c
+    where g.stack_id = c.stack_id and g.agent_type = c.author;
   update public.agent_states g set updated_at = t, inbox = g.inbox || c.items
     from (
       select x.stack_id, x.agent, jsonb_object_agg(i.key, i.value) as items
@@ -416,6 +428,12 @@ begin
     where a.id = c.stack_id and a.phase is distinct from c.phase;
 end $$;
 
+-- What everybody may read of an error; the whole of it is in the run's row, for operators.
+create function internal.shown_error(error text) returns text
+language sql immutable set search_path = '' as $$
+  select case when error like 'Traceback%' then 'a bug in the agent; its run has the details' else left(error, 500) end
+$$;
+
 -- What these runs owned and did not finish goes back: a failure waits retry_ms and counts, the third one is final and visible;
 -- anything else (the model was away, the stack was stopped) gives the attempt back.
 create function internal.return_items(runs jsonb, t timestamptz) returns void
@@ -427,21 +445,21 @@ begin
       attempts = d.attempts - case when r.status = 'failed' then 0 else 1 end,
       status = case when r.status = 'failed' and d.attempts >= most then 'failed' else 'pending' end,
       available_at = t + make_interval(secs => coalesce(r.retry_ms, 0) / 1000.0),
-      last_error = coalesce(r.error, d.last_error)
+      last_error = coalesce(internal.shown_error(r.error), d.last_error)
     from jsonb_to_recordset(runs) as r(run_id uuid, status text, error text, retry_ms double precision)
     where d.run_id = r.run_id;
   update public.user_messages u set run_id = null,
       attempts = u.attempts - case when r.status = 'failed' then 0 else 1 end,
       status = case when r.status = 'failed' and u.attempts >= most then 'failed' else 'waiting' end,
       available_at = t + make_interval(secs => coalesce(r.retry_ms, 0) / 1000.0),
-      last_error = coalesce(r.error, u.last_error)
+      last_error = coalesce(internal.shown_error(r.error), u.last_error)
     from jsonb_to_recordset(runs) as r(run_id uuid, status text, error text, retry_ms double precision)
     where u.run_id = r.run_id;
   update public.message_reads m set run_id = null,
       attempts = m.attempts - case when r.status = 'failed' then 0 else 1 end,
       status = case when r.status = 'failed' and m.attempts >= most then 'failed' else 'waiting' end,
       available_at = t + make_interval(secs => coalesce(r.retry_ms, 0) / 1000.0),
-      last_error = coalesce(r.error, m.last_error)
+      last_error = coalesce(internal.shown_error(r.error), m.last_error)
     from jsonb_to_recordset(runs) as r(run_id uuid, status text, error text, retry_ms double precision)
     where m.run_id = r.run_id;
 end $$;
@@ -572,14 +590,14 @@ begin
         when s.wakes <> q.wakes then t
         when exists (select from jsonb_array_elements(runs) e where e ->> 'stack_id' = s.stack_id::text
           and judged -> (e ->> 'run_id') ->> 'verdict' = 'failed') then t + interval '5 seconds'
-        when q.due_in_ms is null then null
+        when q.due_in_ms is null or a.execution_state = 'idle' then null
         else t + make_interval(secs => q.due_in_ms / 1000) end
     from asked q join public.agent_stacks a on a.id = q.stack_id
-    where s.stack_id = q.stack_id and q.stack is not null and s.fence = q.fence
+    where s.stack_id = q.stack_id and q.stack is not null and s.fence = q.fence and s.lease_owner is not null
     returning s.stack_id
   )
   select coalesce(jsonb_agg(jsonb_build_object('stack_id', q.stack_id, 'verdict', case
-      when d.stack_id is not null then 'done'
+      when d.stack_id is not null or (q.stack ->> 'fence')::bigint = q.fence then 'done'   -- a repeated one did its work before
       when q.stack is null and exists (select from public.agent_stacks a where a.id = q.stack_id) then 'busy'
       else 'stale' end)), '[]')
     into settled from asked q left join settle d on d.stack_id = q.stack_id;
@@ -590,11 +608,12 @@ begin
       wait_reason = case when n.settled and n.state = 'running' then n.wait_reason else s.wait_reason end,
       wait_until = case when n.settled and n.state = 'running' then n.wait_until else s.wait_until end
     from (
-      select k.key::uuid as stack_id, k.value ->> 'state' as state,
+      select k.key::uuid as stack_id, a.execution_state as state,   -- as it is now: a run may have completed the project
         array(select e ->> 'agent' from jsonb_array_elements(runs) e
           where e ->> 'stack_id' = k.key and judged -> (e ->> 'run_id') ->> 'verdict' in ('done', 'failed')) as over,
         q.stack_id is not null as settled, q.wait_reason, t + make_interval(secs => q.wait_ms / 1000) as wait_until
       from jsonb_each(held) k
+      join public.agent_stacks a on a.id = k.key::uuid
       left join jsonb_to_recordset(settlements) as q(stack_id uuid, fence bigint, wait_reason text, wait_ms double precision)
         on q.stack_id = k.key::uuid and q.fence = (k.value ->> 'fence')::bigint) n
     where s.stack_id = n.stack_id
