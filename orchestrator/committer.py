@@ -12,6 +12,7 @@ import orjson
 
 from orchestrator.batch import Batcher, Limits
 from orchestrator.facts import BatchSent, Observer, OutcomeDropped
+from orchestrator.plain_text import plain_text
 from orchestrator.store import Store, StoreError
 from orchestrator.verbs import (
     BeginVerdict,
@@ -138,7 +139,8 @@ class Committer:
         (bundle,) = bundles
         stripped = replace(bundle, runs=tuple(_stripped(run, error) for run in bundle.runs))
         if stripped != bundle:
-            return await self._send_commits([stripped])
+            (verdicts,) = await self._send_commits([stripped])
+            return [replace(verdicts, runs=tuple(_judged_bare(verdict, error) for verdict in verdicts.runs))]
         for run in bundle.runs:
             self._observer(OutcomeDropped(stack=str(run.stack_id), run=str(run.run_id), error=str(error)))
         failed = CommitVerdict.FAILED
@@ -162,12 +164,19 @@ def _stripped(run: FinishedRun, error: StoreError) -> FinishedRun:
         run,
         status=RunStatus.FAILED,
         error=f"the outcome could not be stored: {error}"[:2_000],
-        calls=tuple(replace(call, reply=None, error=(call.error or "")[:500] or None) for call in run.calls),
+        calls=tuple(replace(call, reply=None, error=plain_text(call.error or "")[:500] or None) for call in run.calls),
         changes=(),
         trace=None,
         context=None,
         retry_ms=run.retry_ms or 5_000,
     )
+
+
+def _judged_bare(verdict: RunVerdict, error: StoreError) -> RunVerdict:
+    """The bare record landed, the outcome did not: whoever waits for it must not take that for progress."""
+    if verdict.verdict is not CommitVerdict.DONE:
+        return verdict
+    return RunVerdict(run_id=verdict.run_id, verdict=CommitVerdict.FAILED, reason=str(error))
 
 
 def _writes_to_others(runs: Sequence[FinishedRun]) -> bool:

@@ -7,6 +7,7 @@ import traceback
 from dataclasses import dataclass
 from typing import Any, assert_never
 
+import orjson
 from pydantic import BaseModel
 
 from agents.agent import Agent
@@ -16,6 +17,7 @@ from orchestrator.facts import AgentBroke, Observer
 from orchestrator.fleet import Halt, LiveCycle
 from orchestrator.llm.chain import Chain
 from orchestrator.llm.values import Accepted, Call, Deferred, Prompt, Rejected, UnacceptableError
+from orchestrator.plain_text import plain_text
 from orchestrator.verbs import FinishedRun, PlannedRun, RunStatus
 
 FIRST_RETRY_S = 5.0
@@ -54,7 +56,11 @@ async def perform(turn: Turn, chain: Chain, observer: Observer) -> FinishedRun:
         return _ended(turn, ledger, RunStatus.FAILED, trace, retry_s=_backoff(turn.attempt))
     match result:
         case Accepted(value=outcome):
-            return _completed(turn, ledger, outcome)
+            try:
+                return _completed(turn, ledger, outcome)
+            except orjson.JSONEncodeError as error:
+                reason = f"the agent's outcome is not JSON: {error}"
+                return _ended(turn, ledger, RunStatus.FAILED, reason, retry_s=_backoff(turn.attempt))
         case Rejected(reason=reason):
             return _ended(turn, ledger, RunStatus.FAILED, reason, retry_s=_backoff(turn.attempt))
         case Deferred(reason=reason, retry_s=retry_s):
@@ -93,7 +99,14 @@ async def _ask(turn: Turn, chain: Chain, ledger: list[Call]) -> Accepted[Outcome
 
 
 def _completed(turn: Turn, ledger: list[Call], outcome: Outcome) -> FinishedRun:
+    """The outcome as plain JSON values, which is all that a commit shared with other stacks may carry.
+
+    Raises orjson.JSONEncodeError where an agent put in something else.
+    """
     planned = turn.planned
+    changes = tuple(change.model_dump(mode="json") for change in outcome.changes)
+    trace = {"thought": outcome.thought, "action": outcome.action, "result": outcome.result}
+    changes, trace, context = orjson.loads(orjson.dumps((changes, trace, outcome.context)))
     return FinishedRun(
         run_id=planned.run_id,
         stack_id=planned.stack_id,
@@ -101,9 +114,9 @@ def _completed(turn: Turn, ledger: list[Call], outcome: Outcome) -> FinishedRun:
         agent=planned.work.agent,
         status=RunStatus.COMPLETED,
         calls=tuple(ledger),
-        changes=tuple(change.model_dump(mode="json") for change in outcome.changes),
-        trace={"thought": outcome.thought, "action": outcome.action, "result": outcome.result},
-        context=outcome.context,
+        changes=tuple(changes),
+        trace=trace,
+        context=context,
         simulated=_simulated(ledger),
     )
 
@@ -116,7 +129,7 @@ def _ended(turn: Turn, ledger: list[Call], status: RunStatus, error: str, *, ret
         fence=planned.fence,
         agent=planned.work.agent,
         status=status,
-        error=error,
+        error=plain_text(error),
         calls=tuple(ledger),
         trace=FAILURE_TRACE if status is RunStatus.FAILED else None,
         simulated=_simulated(ledger),

@@ -39,8 +39,9 @@ from orchestrator.verbs import (
 FIRST_WAIT_S = 0.1
 LONGEST_WAIT_S = 5.0
 CONNECTIONS = 16
-# Time-outs, deadlocks, serialization failures, too many connections, shutdown and recovery pass by themselves.
-PASSING = ("08", "40", "53", "55P03", "57", "58", "PGRST00")
+# Time-outs, deadlocks, serialization failures, too many connections, shutdown, recovery and the read-only mode that a
+# full disk or a fail-over brings pass by themselves.
+PASSING = ("08", "25006", "40", "53", "55P03", "57", "58", "PGRST00")
 A = TypeVar("A", bound=Answer)
 
 

@@ -5,6 +5,7 @@ The SDKs share the chat-completions shape but no error class, so each error tree
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -15,9 +16,13 @@ import httpx
 from orchestrator.config import Models, ProviderName, RealProvider
 from orchestrator.llm.simulated import MODEL, Simulate, SimulatedTransport
 from orchestrator.llm.values import Fault, Provider, ProviderError, Reply, Request, Tier
+from orchestrator.plain_text import plain_text
 
 AWAY_STATUSES = frozenset({408, 409, 429, 498})
 DENIED_STATUSES = frozenset({401, 403, 404})
+MOST_TOKENS = 1_000_000_000  # beyond it a count is nonsense, and no integer column takes it
+# Providers name the customer in their errors (organization, project, part of the key), and everybody sees wait reasons.
+_CUSTOMER = re.compile(r"\b(?:sk|gsk|org|proj)[-_][\w*.…-]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +71,8 @@ class ChatProvider:
             detail = _short(str(cause)) or type(cause).__name__
             raise ProviderError(Fault.AWAY, f"cannot be reached: {detail}") from None
         except (ValueError, TypeError) as error:
-            raise ProviderError(Fault.AWAY, f"answered something that is not its protocol: {error}") from None
+            detail = _short(str(error))
+            raise ProviderError(Fault.AWAY, f"answered something that is not its protocol: {detail}") from None
         return _reply(completion)
 
     def _arguments(self, request: Request) -> dict[str, Any]:
@@ -97,7 +103,7 @@ def from_status(status: int, body: object, headers: Mapping[str, str], text: str
     detail = detail if isinstance(detail, dict) else {}
     message = f"{status} {_short(str(detail.get('message') or text))}"
     if status == 400 and detail.get("code") == "json_validate_failed":
-        return ProviderError(Fault.GARBLED, message, text=str(detail.get("failed_generation") or ""))
+        return ProviderError(Fault.GARBLED, message, text=plain_text(str(detail.get("failed_generation") or "")))
     if status in AWAY_STATUSES or status >= 500:
         return ProviderError(Fault.AWAY, message, retry_after_s=_retry_after(headers))
     if status in DENIED_STATUSES:
@@ -117,24 +123,35 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def _reply(completion: Any) -> Reply:
-    """Read the fields we use; a fake or foreign server may leave any of them out."""
+    """Read the fields we use; a fake or foreign server may leave any of them out or send anything in their place."""
     choices = getattr(completion, "choices", None)
-    if not choices or choices[0].message is None:
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    message, usage = getattr(choice, "message", None), getattr(completion, "usage", None)
+    if message is None:
         raise ProviderError(Fault.AWAY, "answered without a choice")
-    choice, usage = choices[0], getattr(completion, "usage", None)
     details = getattr(usage, "prompt_tokens_details", None)
     return Reply(
-        text=choice.message.content or "",
-        finish_reason=choice.finish_reason,
-        refusal=getattr(choice.message, "refusal", None),
-        tokens_in=getattr(usage, "prompt_tokens", None) or 0,
-        tokens_out=getattr(usage, "completion_tokens", None) or 0,
-        tokens_cached=getattr(details, "cached_tokens", None) or 0,
+        text=_text(getattr(message, "content", None)) or "",
+        finish_reason=_text(getattr(choice, "finish_reason", None)),
+        refusal=_text(getattr(message, "refusal", None)),
+        tokens_in=_count(getattr(usage, "prompt_tokens", None)),
+        tokens_out=_count(getattr(usage, "completion_tokens", None)),
+        tokens_cached=_count(getattr(details, "cached_tokens", None)),
     )
 
 
+def _text(value: object) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise ProviderError(Fault.AWAY, f"answered with a {type(value).__name__} where its protocol has a text")
+    return None if value is None else plain_text(value)
+
+
+def _count(value: object) -> int:
+    return value if isinstance(value, int) and 0 <= value <= MOST_TOKENS else 0
+
+
 def _short(text: str) -> str:
-    return " ".join(text.split())[:300]
+    return _CUSTOMER.sub("[hidden]", plain_text(" ".join(text.split())))[:300]
 
 
 def _http(settings: RealProvider, transport: httpx.AsyncBaseTransport | None = None) -> httpx.AsyncClient:

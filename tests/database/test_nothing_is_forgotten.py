@@ -106,7 +106,8 @@ async def test_the_reason_of_a_failure_is_the_operators_and_visitors_see_no_trac
 async def test_failed_todos_do_not_crowd_the_open_ones_out_of_sight(db):
     stack = await db.stack()
     await db.admin.execute(
-        "insert into todos (stack_id, content, priority, status) select $1, 'x', 10, 'failed' from generate_series(1, 70)",
+        "insert into todos (stack_id, content, priority, status) "
+        "select $1, 'x', 10, 'failed' from generate_series(1, 70)",
         stack,
     )
     todo = await db.one("insert into todos (stack_id, content) values ($1, 'do me') returning id", stack)
@@ -119,7 +120,14 @@ async def test_a_page_beyond_the_limit_fails_its_run_in_words_and_hurts_nobody(d
     todo = await db.one("insert into todos (stack_id, content) values ($1, 'build') returning id", stack)
     (claimed,) = await db.claim()
     run = await db.begin(claimed, item={"kind": "todo", "ids": [str(todo)]})
-    call = {"id": str(uuid.uuid4()), "attempt": 1, "provider": "p", "model": "m", "tokens_in": 7, "reply": "x" * 500_001}
+    call = {
+        "id": str(uuid.uuid4()),
+        "attempt": 1,
+        "provider": "p",
+        "model": "m",
+        "tokens_in": 7,
+        "reply": "x" * 600_000,
+    }
     changes = [
         {"op": "publish_artifact", "content": "x" * 500_001, "description": "d", "todo_id": str(todo)},
         {"op": "finish_todo", "id": str(todo)},

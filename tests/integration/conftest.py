@@ -77,6 +77,12 @@ async def serve_asgi(app: Any, listener: socket.socket) -> AsyncIterator[None]:
 
 
 @pytest.fixture
+def serve() -> Callable[[Any, socket.socket], AbstractAsyncContextManager[None]]:
+    """Serves any ASGI application on a bound socket for the length of a block."""
+    return serve_asgi
+
+
+@pytest.fixture
 def serve_api(endpoint: Endpoint) -> ServeApi:
     """Serve with settings of the test's choice: `async with serve_api(enable_signup=False) as api`."""
 
