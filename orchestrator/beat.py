@@ -18,6 +18,7 @@ from orchestrator.wake import Wake
 
 MOST_PER_CLAIM = 100
 AWAY_WAIT_S = 1.0
+LOCKED_WAIT_S = 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +67,7 @@ class Loop:
         if len(claim.stacks) == most:
             self.wake.ring("more")
         else:
-            self.wake.within(seconds_until(claim.next_wake_at, claim.now))
+            self.wake.within(_next_look(claim))
         if claim.stacks:
             self._report(cause, claim, started)
 
@@ -106,3 +107,9 @@ class Loop:
                 lag_ms=max(0.0, *lags, 0.0) * 1_000,
             )
         )
+
+
+def _next_look(claim: Claim) -> float | None:
+    """Due and yet not claimed means that somebody's transaction holds the stack: asking again at once is no use."""
+    wait = seconds_until(claim.next_wake_at, claim.now)
+    return wait if wait is None or claim.stacks else max(LOCKED_WAIT_S, wait)

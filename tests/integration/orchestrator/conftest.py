@@ -114,6 +114,7 @@ def answering(word: str = "hello") -> Model:
 class World:
     url: str
     key: str
+    dsn: str
     admin: asyncpg.Connection
     facts: list[Fact] = field(default_factory=list)
 
@@ -168,7 +169,7 @@ async def world(serve_api: Any, migrated: Endpoint) -> AsyncIterator[World]:
         async with serve_api(database=database) as api:
             admin = await asyncpg.connect(database.dsn(Login.OWNER))
             try:
-                yield World(url=api.url, key=api.secrets.secret_key, admin=admin)
+                yield World(url=api.url, key=api.secrets.secret_key, dsn=database.dsn(Login.OWNER), admin=admin)
             finally:
                 await admin.close()
     finally:
