@@ -166,7 +166,8 @@ async def test_one_unacceptable_outcome_costs_only_itself() -> None:
         async with anyio.create_task_group() as group:
             group.start_soon(commit, Bundle(runs=(run(),)))
             group.start_soon(commit, Bundle(runs=(run(RUN_2, OTHER, changes=({"op": "x"},)),)))
-    assert {verdict.verdict for result in results for verdict in result.runs} == {CommitVerdict.DONE}
+    verdicts = {verdict.run_id: verdict.verdict for result in results for verdict in result.runs}
+    assert verdicts == {RUN: CommitVerdict.DONE, RUN_2: CommitVerdict.FAILED}
     assert not [fact for fact in facts if isinstance(fact, OutcomeDropped)]
 
 
