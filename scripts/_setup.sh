@@ -20,6 +20,12 @@ find_python() {
     die "no Python 3.11 or newer with the venv module found; install one (Debian: apt-get install python3 python3-venv) or set PYTHON"
 }
 
+# uv brings certificates of its own; behind a proxy with a certificate authority of its own only the machine's will do,
+# and pip, git and npm take those as well.
+for bundle in /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem; do
+    [ -s "$bundle" ] && export UV_SYSTEM_CERTS="${UV_SYSTEM_CERTS:-true}" && break
+done
+
 fingerprint() { cat "$@" | cksum | tr ' ' '-'; }
 
 # setup_python run|dev: afterwards .venv holds exactly what the lock names, each file checked by its hash.
