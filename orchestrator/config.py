@@ -65,7 +65,9 @@ def _read_latency(value: object) -> object:
 def _read_order(value: object) -> object:
     """Turn ``"groq, openai"`` into a list; ``"auto"`` and lists pass through."""
     if isinstance(value, str) and value != "auto":
-        return [name.strip() for name in value.split(",") if name.strip()]
+        value = [name.strip() for name in value.split(",") if name.strip()]
+    if isinstance(value, list) and (unknown := [name for name in value if name not in tuple(ProviderName)]):
+        raise ValueError(f'{unknown[0]!r} is no provider; write "auto" or name groq, openai or simulated')
     return value
 
 
@@ -165,6 +167,7 @@ class Config(Section):
         _check_url(config.supabase_url)
         _check_key(config.service_key.get_secret_value())
         _check_leases(config)
+        _check_base_urls(config.models)
         _check_providers(config.models)
         return config
 
@@ -244,7 +247,7 @@ def _first_sentence(error: ValidationError) -> str:
     path = [str(part) for part in fault["loc"] if not str(part).startswith(("function-", "literal", "tuple"))]
     where = ".".join(path)
     if fault["type"] == "extra_forbidden":
-        return f"unknown key {where} in the configuration{_nearest(path[-1], _keys_beside(path[:-1]))}"
+        return f"unknown key {where} in {FILE_NAME}{_nearest(path[-1], _keys_beside(path[:-1]))}"
     value = "" if path[-1] in {"api_key", "service_key"} else f" = {fault['input']!r}"
     return f"{where}{value}: {fault['msg'].removeprefix('Value error, ')}"
 
@@ -259,13 +262,17 @@ def _keys_beside(path: list[str]) -> Iterable[str]:
     return section.model_fields.keys()
 
 
-def _check_url(url: str) -> None:
-    parts = urlsplit(url)
+def _is_http_address(url: str) -> bool:
     try:
-        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+        parts = urlsplit(url)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port is None or parts.port > 0)
     except ValueError:
-        usable = False
-    if not usable or parts.path not in {"", "/"} or parts.query or parts.fragment:
+        return False
+
+
+def _check_url(url: str) -> None:
+    parts = urlsplit(url) if _is_http_address(url) else None
+    if parts is None or parts.path not in {"", "/"} or parts.query or parts.fragment:
         raise ConfigError(
             f"SUPABASE_URL is {url!r}: it must be the API's address and nothing more, "
             "like http://127.0.0.1:54321 or https://your-project.supabase.co"
@@ -305,6 +312,15 @@ def _check_leases(config: Config) -> None:
             f"heartbeat_s = {config.heartbeat_s:g} is too slow for lease_s = {config.lease_s:g}: "
             "a lease must outlive at least two heartbeats"
         )
+
+
+def _check_base_urls(models: Models) -> None:
+    for name, provider in ((ProviderName.GROQ, models.groq), (ProviderName.OPENAI, models.openai)):
+        if provider.base_url is not None and not _is_http_address(provider.base_url):
+            raise ConfigError(
+                f"{name.upper()}_BASE_URL is {provider.base_url!r}: write an http or https address, "
+                "like https://api.example.com/v1"
+            )
 
 
 def _check_providers(models: Models) -> None:

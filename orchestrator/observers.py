@@ -17,8 +17,6 @@ from orchestrator.facts import (
     CallAttempted,
     CycleBroke,
     DaemonStarted,
-    DaemonStopped,
-    DaemonStopping,
     Fact,
     LeaseLost,
     Observer,
@@ -36,6 +34,8 @@ from orchestrator.facts import (
     StoreAway,
     StoreBack,
 )
+from orchestrator.plain import printable
+from orchestrator.sentences import sentence
 
 Now = Callable[[], datetime]
 RED, YELLOW, GREEN, DIM, PLAIN = "\x1b[31m", "\x1b[33m", "\x1b[32m", "\x1b[2m", "\x1b[0m"
@@ -76,7 +76,8 @@ def log_lines(
             names[fact.stack] = fact.name
         if isinstance(fact, QUIET) and not verbose:
             return
-        text = f"{now():%H:%M:%S} {sentence(fact, names.get(getattr(fact, 'stack', ''), ''))}"
+        words = printable(sentence(fact, names.get(getattr(fact, "stack", ""), "")))
+        text = f"{now():%H:%M:%S} {words}"
         paint = _paint(fact) if coloured else ""
         print(f"{paint}{text}{PLAIN}" if paint else text, file=stream, flush=True)
 
@@ -91,31 +92,3 @@ def _paint(fact: Fact) -> str:
     if isinstance(fact, GOOD):
         return GREEN
     return DIM if isinstance(fact, QUIET) else ""
-
-
-def sentence(fact: Fact, name: str) -> str:
-    """One fact in words; ``name`` is its stack's, where it is known."""
-    match fact:
-        case DaemonStarted():
-            models = "a SIMULATED model (no provider key is set)" if fact.simulated else " -> ".join(fact.providers)
-            return f"orchestrator {fact.worker[:8]} on {fact.url}: {', '.join(fact.agents)}; models: {models}"
-        case DaemonStopping():
-            return f"stopping: {fact.running} stacks have {fact.grace_s:g} s to finish"
-        case DaemonStopped():
-            left = f", {fact.abandoned} stacks left to their leases" if fact.abandoned else ""
-            return f"stopped{left}"
-        case RunCommitted():
-            return _run_sentence(fact, name or fact.stack[:8])
-        case RunRefused():
-            return f"{name or fact.stack[:8]}: {fact.agent} not begun, {fact.verdict}: {fact.reason}"
-        case _:
-            fields = " ".join(f"{key}={value}" for key, value in asdict(fact).items() if key != "stack")
-            return f"{f'{name}: ' if name else ''}{type(fact).__name__} {fields}"
-
-
-def _run_sentence(fact: RunCommitted, who: str) -> str:
-    verdict = "" if fact.verdict == "done" else f" ({fact.verdict})"
-    cost = f", {fact.tokens} tokens" + (f", ${fact.cost_usd:.4f}" if fact.cost_usd else "")
-    error = f": {fact.error.strip().splitlines()[-1]}" if fact.error and fact.error.strip() else ""
-    what = fact.action if fact.status == "completed" else fact.status
-    return f"{who}: {fact.agent} {what}{verdict} in {fact.took_ms / 1_000:.2f} s{cost}{error}"

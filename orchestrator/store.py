@@ -136,7 +136,9 @@ class Store:
             raise translate(verb, error) from None
         except httpx.HTTPError as error:
             detail = str(error) or type(error).__name__
-            raise StoreError(StoreFault.AWAY, f"{self._url} cannot be reached ({detail}): is Supabase up?") from None
+            raise StoreError(
+                StoreFault.AWAY, f"{self._url} cannot be reached ({detail}); check the address and that Supabase runs"
+            ) from None
         except json.JSONDecodeError:
             raise StoreError(StoreFault.AWAY, f"{self._url} answered {verb} with something that is not JSON") from None
         try:
@@ -173,7 +175,9 @@ def translate(verb: str, error: APIError) -> StoreError:
         return StoreError(StoreFault.REFUSED, f"{verb}: {message}")
     if code in {"401", "403", "42501"} or code.startswith("PGRST3") or (not code and "key" in message.lower()):
         return StoreError(
-            StoreFault.DENIED, f"the key is not accepted for {verb} ({message}): is it this project's service key?"
+            StoreFault.DENIED,
+            f"Supabase does not accept the service key for {verb} ({message}); "
+            "check SUPABASE_SERVICE_ROLE_KEY or SUPABASE_SECRET_KEY",
         )
     if not code or code.startswith(PASSING) or (code.isdigit() and len(code) == 3 and code >= "408"):
         return StoreError(StoreFault.AWAY, f"{verb} failed for now ({code or 'no code'}: {message})")

@@ -9,7 +9,7 @@ import click
 
 from orchestrator.cli.door import connect
 from orchestrator.cli.errors import CliError, ExitCode
-from orchestrator.cli.output import json_option, print_json, printable
+from orchestrator.cli.output import json_option, print_json, print_line
 from orchestrator.cli.resolve import resolve, workdir_option
 
 NAME_CHARACTERS = 80
@@ -45,7 +45,7 @@ def create(*, name: str, idea: str | None, description: str | None, play: bool, 
     if as_json:
         print_json({**stack, "execution_state": state, "idea": title})
     else:
-        click.echo(f"{printable(name)}: {state} ({stack['id']})")
+        print_line(f"{name}: {state} ({stack['id']})")
 
 
 def checked_text(text: str, what: str, characters: int) -> str:

@@ -35,8 +35,17 @@ def connect(target: Target, *, key: str | None = None) -> Iterator[Client]:
     from supabase_auth.errors import AuthError
 
     logging.getLogger("httpx").setLevel(logging.WARNING)
+
+    def refuse_web_page(response: httpx.Response) -> None:
+        # postgrest-py would hand the page on as if it were rows.
+        if response.headers.get("content-type", "").startswith("text/html"):
+            raise CliError(
+                f"{target.url} answers with a web page, not as Supabase's API does; check SUPABASE_URL",
+                ExitCode.NO_SUPABASE,
+            )
+
     try:
-        with httpx.Client(timeout=REQUEST_TIMEOUT_S) as http:
+        with httpx.Client(timeout=REQUEST_TIMEOUT_S, event_hooks={"response": [refuse_web_page]}) as http:
             options = ClientOptions(
                 httpx_client=http, postgrest_client_retry=False, auto_refresh_token=False, persist_session=False
             )

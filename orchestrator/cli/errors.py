@@ -7,6 +7,8 @@ from typing import IO, Any
 
 import click
 
+from orchestrator.plain import printable
+
 
 class ExitCode(IntEnum):
     """Exit codes of every `stackbeat` command (docs/cli.md)."""
@@ -35,4 +37,4 @@ class CliError(click.ClickException):
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Print the sentence on stderr, without the usage text click would add."""
-        click.echo(f"error: {self.format_message()}", file=file, err=file is None)
+        click.echo(f"error: {printable(self.format_message())}", file=file, err=file is None)

@@ -11,9 +11,10 @@ import click
 from orchestrator.cli.choose import choose_all
 from orchestrator.cli.door import connect
 from orchestrator.cli.errors import CliError, ExitCode
-from orchestrator.cli.output import json_option, print_json
+from orchestrator.cli.output import json_option, print_json, print_line
 from orchestrator.cli.resolve import resolve, workdir_option
 from orchestrator.cli.tables import fetch_stacks
+from orchestrator.plain import printable
 
 # The word of the command -> the state it asks for. The database owns which moves are legal.
 STATES: Mapping[str, str] = {"play": "running", "pause": "paused", "resume": "running", "stop": "stopped"}
@@ -61,7 +62,7 @@ def delete(stacks: tuple[str, ...], everything: bool, yes: bool, workdir: Path, 
     with connect(resolve(workdir)) as client:
         chosen = _select(fetch_stacks(client), stacks, everything=everything)
         names = ", ".join(row["participant_name"] for row in chosen)
-        if chosen and not yes and not click.confirm(f"Delete {len(chosen)} stacks ({names})?", err=True):
+        if chosen and not yes and not click.confirm(printable(f"Delete {len(chosen)} stacks ({names})?"), err=True):
             raise CliError("nothing was deleted")
         ids = [row["id"] for row in chosen]
         deleted: list[Any] = client.table("agent_stacks").delete().in_("id", ids).execute().data if ids else []
@@ -69,7 +70,7 @@ def delete(stacks: tuple[str, ...], everything: bool, yes: bool, workdir: Path, 
         print_json([{"id": row["id"], "participant_name": row["participant_name"]} for row in deleted])
         return
     for row in deleted:
-        click.echo(f"{row['participant_name']}: deleted")
+        print_line(f"{row['participant_name']}: deleted")
 
 
 def check_selection(stacks: tuple[str, ...], *, everything: bool) -> None:
@@ -108,6 +109,6 @@ def _report(moved: list[dict[str, Any]], *, as_json: bool) -> None:
         print_json([{key: row[key] for key in ("id", "participant_name", "execution_state")} for row in moved])
         return
     for row in moved:
-        click.echo(f"{row['participant_name']}: {row['execution_state']}")
+        print_line(f"{row['participant_name']}: {row['execution_state']}")
     if not moved:
         click.echo("no stack to move")

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from orchestrator.facts import Observer
 from orchestrator.observers import log_lines
+from orchestrator.plain import printable
 
 json_option: Callable[[Any], Any] = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON value on stdout and nothing else."
@@ -73,9 +74,9 @@ def progress(stream: TextIO) -> Observer:
     return log_lines(stream, colour=stream.isatty() and "NO_COLOR" not in os.environ)
 
 
-def printable(text: str) -> str:
-    """The text without control characters: what agents and visitors wrote must not drive the terminal."""
-    return "".join(character if character.isprintable() or character in "\n\t" else "\ufffd" for character in text)
+def print_line(text: str, *, err: bool = False) -> None:
+    """A sentence for people, whatever names are in it."""
+    click.echo(printable(text), err=err)
 
 
 def _one_line(text: str) -> str:

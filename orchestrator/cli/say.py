@@ -13,7 +13,7 @@ from orchestrator.cli.choose import choose
 from orchestrator.cli.create import checked_text
 from orchestrator.cli.door import connect
 from orchestrator.cli.errors import CliError, ExitCode
-from orchestrator.cli.output import json_option, print_json, printable
+from orchestrator.cli.output import json_option, print_json, print_line
 from orchestrator.cli.resolve import resolve, workdir_option
 from orchestrator.cli.tables import fetch_stacks
 
@@ -42,16 +42,24 @@ def say(*, stack: str, text: str, sender: str, wait: bool, timeout: float, workd
         line = {"stack_id": row["id"], "sender_name": name, "content": content}
         sent = cast("dict[str, Any]", client.table("user_messages").insert(line).execute().data[0])
         if wait:
-            if row["execution_state"] != "running":
-                click.echo(f"{row['participant_name']} is {row['execution_state']}; it answers once played", err=True)
+            _require_running(row, sent["id"])
             sent = _wait_for_answer(client, sent["id"], timeout)
         answer = _fetch_answer(client, sent) if wait else None
     if as_json:
         print_json({"id": sent["id"], "stack_id": row["id"], "status": sent["status"], "answer": answer})
     elif answer is not None:
-        click.echo(printable(answer))
+        print_line(answer)
     else:
-        click.echo(f"said to {row['participant_name']} ({sent['id']})")
+        print_line(f"said to {row['participant_name']} ({sent['id']})")
+
+
+def _require_running(row: dict[str, Any], message_id: str) -> None:
+    if row["execution_state"] != "running":
+        name, state = row["participant_name"], row["execution_state"]
+        raise CliError(
+            f"{name} is {state} and answers once it is played; the line is kept (message {message_id})",
+            ExitCode.NO_ANSWER,
+        )
 
 
 def _wait_for_answer(client: Client, message_id: str, timeout: float) -> dict[str, Any]:

@@ -78,16 +78,19 @@ def parse_env_lines(text: str) -> dict[str, str]:
 
 def checked_url(url: str, where: str) -> str:
     """The URL without a slash at its end. Raises CliError for what is not an http(s) address of a Supabase."""
-    example = "for example http://127.0.0.1:54321"
+    example = "http://127.0.0.1:54321"
     try:
         parts = urlsplit(url)
         valid = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port is None or parts.port > 0)
     except ValueError:
         valid = False
     if not valid or any(character.isspace() for character in url):
-        raise CliError(f"{where} is not an http or https address: {url!r}; it looks like {example}", ExitCode.USAGE)
+        raise CliError(f"{where} is not an http or https address: {url!r}; write it like {example}", ExitCode.USAGE)
     if parts.query or parts.fragment or parts.path.strip("/"):
-        raise CliError(f"{where} holds more than the project's address: {url!r}; give {example}", ExitCode.USAGE)
+        raise CliError(
+            f"{where} holds more than the project's address: {url!r}; give it without a path, like {example}",
+            ExitCode.USAGE,
+        )
     return url.rstrip("/")
 
 

@@ -13,7 +13,7 @@ import click
 from orchestrator.cli.choose import choose
 from orchestrator.cli.daemon import daemon_settings, told_to_people
 from orchestrator.cli.door import connect
-from orchestrator.cli.output import json_option, print_json, progress
+from orchestrator.cli.output import json_option, print_json, print_line, progress
 from orchestrator.cli.resolve import resolve, workdir_option
 from orchestrator.cli.tables import fetch_stacks
 from orchestrator.config import Config
@@ -37,7 +37,7 @@ def tick(*, stack: str, workdir: Path, as_json: bool) -> None:
     if as_json:
         print_json(values)
     elif not report.runs:
-        click.echo(f"{row['participant_name']}: nothing to do ({values['wait_reason'] or 'no work'})")
+        print_line(f"{row['participant_name']}: nothing to do ({values['wait_reason'] or 'no work'})")
 
 
 async def _tick(settings: Config, stack_id: str) -> CycleReport:

@@ -22,7 +22,7 @@ from orchestrator.cli.embedded import open_minibase
 from orchestrator.cli.errors import CliError, ExitCode
 from orchestrator.cli.folder import Folder, Login, Running
 from orchestrator.cli.operators import ensure_local_operator
-from orchestrator.cli.output import json_option, print_json, progress
+from orchestrator.cli.output import json_option, print_json, print_line, progress
 from orchestrator.cli.place import Place, find_place, stop_left_over
 from orchestrator.cli.ports import Choice, PortType, Use, listen, port_of
 from orchestrator.cli.process import run_until_signal
@@ -53,7 +53,7 @@ class Options:
 
     def say(self, text: str) -> None:
         """Print what happens; beside it --json keeps stdout for the one object."""
-        click.echo(text, err=self.as_json)
+        print_line(text, err=self.as_json)
 
 
 @click.command("up")
@@ -200,4 +200,4 @@ def _say_what_runs(folder: Folder, *, as_json: bool) -> None:
     if as_json:
         print_json(welcome.as_values())
     else:
-        click.echo(as_text(welcome))
+        print_line(as_text(welcome))

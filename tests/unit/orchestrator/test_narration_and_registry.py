@@ -2,14 +2,41 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import EntryPoint
+from typing import get_args
 
 import pytest
 
-from orchestrator.facts import BatchSent, Fact, ProviderAlarm, RunCommitted, StackClaimed
+from orchestrator.facts import (
+    AgentBroke,
+    BatchSent,
+    BeatDone,
+    CallAttempted,
+    CycleBroke,
+    DaemonStarted,
+    DaemonStopped,
+    DaemonStopping,
+    Fact,
+    LeaseLost,
+    OutcomeDropped,
+    PriceUnknown,
+    ProviderAlarm,
+    RunBegun,
+    RunCommitted,
+    RunRefused,
+    SignalsDown,
+    SignalsUp,
+    StackClaimed,
+    StackSettled,
+    StackUnreadable,
+    StoreAway,
+    StoreBack,
+)
 from orchestrator.observers import json_lines, log_lines
 from orchestrator.registry import GROUP, RegistryError, load_agents
+from orchestrator.sentences import sentence
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 CLAIMED = StackClaimed(stack="s1", name="Owls", fence=1, overruns=0)
@@ -27,6 +54,49 @@ RUN = RunCommitted(
     error=None,
 )
 
+EVERY_FACT: tuple[Fact, ...] = (
+    DaemonStarted(
+        worker="w" * 36,
+        url="http://h",
+        providers=("groq",),
+        simulated=False,
+        agents=("builder",),
+        slots=9,
+        cadence_s=10,
+    ),
+    DaemonStopping(running=2, grace_s=1),
+    DaemonStopped(worker="w", abandoned=1),
+    BeatDone(cause="timer", claimed=1, free_slots=3, took_ms=2, lag_ms=4),
+    CLAIMED,
+    StackSettled(stack="s1", due_in_ms=None, reason=None),
+    StackUnreadable(stack="s1", error="a\nb"),
+    AgentBroke(stack="s1", agent="builder", where="ask", error="a\nKeyError: 1"),
+    CycleBroke(stack="s1", error="a\nKeyError: 1"),
+    RunBegun(stack="s1", agent="builder", run="r1", priority=1, reason="a todo", attempt=2),
+    RunRefused(stack="s1", agent="builder", verdict="paused", reason="by SQL"),
+    RUN,
+    BatchSent(verb="commit_runs", items=1, took_ms=3),
+    CallAttempted(
+        role="large",
+        provider="groq",
+        model="m",
+        attempt=1,
+        latency_ms=9,
+        tokens_in=1,
+        tokens_out=1,
+        cost_usd=0,
+        error="x",
+    ),
+    PriceUnknown(provider="groq", model="m"),
+    ProviderAlarm(provider="groq", model="m", error="401"),
+    LeaseLost(stack="s1", cause="the database says so"),
+    StoreAway(verb="heartbeat", error="down", retry_s=1),
+    StoreBack(verb="heartbeat"),
+    OutcomeDropped(stack="s1", run="r1", error="x"),
+    SignalsUp(),
+    SignalsDown(error="gone", retry_s=1),
+)
+
 
 def told(*facts: Fact, colour: bool = False) -> str:
     out = io.StringIO()
@@ -38,7 +108,38 @@ def told(*facts: Fact, colour: bool = False) -> str:
 
 def test_people_read_names_and_are_spared_the_routine() -> None:
     text = told(CLAIMED, BatchSent(verb="commit_runs", items=3, took_ms=1.0), RUN)
-    assert text == "12:00:00 Owls: builder build in 1.50 s, 42 tokens\n"
+    assert text == "12:00:00 Owls: the builder built a version (1.50 s, 42 tokens)\n"
+
+
+def test_every_fact_is_a_sentence_and_no_list_of_fields() -> None:
+    for fact in EVERY_FACT:
+        text = sentence(fact, "Owls")
+        assert type(fact).__name__ not in text
+        assert "=" not in text
+        assert "\n" not in text
+    assert {type(fact) for fact in EVERY_FACT} == set(get_args(Fact))
+
+
+@pytest.mark.parametrize(
+    ("fact", "words"),
+    [
+        (SignalsUp(), "realtime is connected: changes are heard at once"),
+        (replace(RUN, action="wave_hello"), "the builder wave hello (1.50 s, 42 tokens)"),
+        (replace(RUN, status="failed", error="Trace\nKeyError: 'x'"), "failed (1.50 s, 42 tokens): KeyError: 'x'"),
+        (replace(RUN, verdict="stale", cost_usd=0.5), "(1.50 s, 42 tokens, $0.5000, not stored: stale)"),
+        (DaemonStopping(running=1, grace_s=1.5), "1 stack may finish within 1.5 s"),
+        (DaemonStopping(running=0, grace_s=1.5), "stopping\n"),
+    ],
+)
+def test_what_people_read(fact: Fact, words: str) -> None:
+    assert words in told(fact)
+
+
+def test_a_name_does_not_drive_the_terminal() -> None:
+    text = told(replace(CLAIMED, name="\x1b[2JOwls\x07"), RUN)
+    assert "\x1b" not in text
+    assert "\x07" not in text
+    assert "Owls" in text
 
 
 def test_alarms_are_red_and_only_where_colours_are_wanted() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from click.testing import CliRunner, Result
@@ -58,3 +60,30 @@ def test_an_unreachable_supabase_is_named(monkeypatch: pytest.MonkeyPatch) -> No
 def test_down_where_nothing_runs_is_no_error(tmp_path: Path) -> None:
     result = stackbeat("down", "--json", "--workdir", tmp_path)
     assert (result.exit_code, result.stdout) == (0, '{"stopped": false, "pid": null}\n')
+
+
+class Elsewhere(BaseHTTPRequestHandler):
+    """A web server that knows nothing of Supabase and answers every address with its page."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("content-type", "text/html")
+        self.end_headers()
+        self.wfile.write(b"<h1>Welcome</h1>")
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+def test_an_address_that_is_no_supabase_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    with HTTPServer(("127.0.0.1", 0), Elsewhere) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        monkeypatch.setenv("SUPABASE_URL", f"http://127.0.0.1:{server.server_port}")
+        monkeypatch.setenv("SUPABASE_SERVICE_ROLE_KEY", "sb_secret_abc")
+        result = stackbeat("ls")
+        server.shutdown()
+        thread.join()
+    assert result.exit_code == ExitCode.NO_SUPABASE
+    assert "not as Supabase's API does" in result.stderr
+    assert result.stderr.count("\n") == 1

@@ -1,0 +1,179 @@
+"""Every fact as one plain sentence for people who run the daemon."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import assert_never
+
+from orchestrator.facts import (
+    AgentBroke,
+    BatchSent,
+    BeatDone,
+    CallAttempted,
+    CycleBroke,
+    DaemonStarted,
+    DaemonStopped,
+    DaemonStopping,
+    Fact,
+    LeaseLost,
+    OutcomeDropped,
+    PriceUnknown,
+    ProviderAlarm,
+    RunBegun,
+    RunCommitted,
+    RunRefused,
+    SignalsDown,
+    SignalsUp,
+    StackClaimed,
+    StackSettled,
+    StackUnreadable,
+    StoreAway,
+    StoreBack,
+)
+
+# What an agent writes as the action of its trace -> what it did. Other agents' words are taken as they are.
+_DEEDS: Mapping[str, str] = {
+    "planning": "planned",
+    "build": "built a version",
+    "review": "reviewed the page",
+    "announce": "told the other teams",
+    "communicate": "went through its messages",
+    "respond_to_user": "answered a visitor",
+}
+_OTHER_ENDS: Mapping[str, str] = {"failed": "failed", "deferred": "has to wait", "stopped": "was stopped"}
+_SHORT_ID = 8
+
+
+def sentence(fact: Fact, name: str) -> str:
+    """One fact in words; ``name`` is its stack's, where it is known."""
+    who = name or str(getattr(fact, "stack", ""))[:_SHORT_ID]
+    match fact:
+        case DaemonStarted() | DaemonStopping() | DaemonStopped() | BeatDone() | BatchSent():
+            return _of_the_daemon(fact)
+        case ProviderAlarm() | PriceUnknown() | CallAttempted():
+            return _of_a_provider(fact)
+        case StoreAway() | StoreBack() | SignalsUp() | SignalsDown():
+            return _of_supabase(fact)
+        case RunBegun() | RunRefused() | RunCommitted() | AgentBroke() | OutcomeDropped():
+            return f"{who}: {_of_a_run(fact)}"
+        case StackClaimed() | StackSettled() | StackUnreadable() | CycleBroke() | LeaseLost():
+            return f"{who}: {_of_a_stack(fact)}"
+        case _:
+            assert_never(fact)
+
+
+def _of_the_daemon(fact: DaemonStarted | DaemonStopping | DaemonStopped | BeatDone | BatchSent) -> str:
+    match fact:
+        case DaemonStarted():
+            models = "a SIMULATED model (no provider key is set)" if fact.simulated else ", then ".join(fact.providers)
+            return (
+                f"daemon {fact.worker[:_SHORT_ID]} drives the stacks on {fact.url}; "
+                f"agents: {', '.join(fact.agents)}; model: {models}"
+            )
+        case DaemonStopping():
+            if not fact.running:
+                return "stopping"
+            return f"stopping: {_count(fact.running, 'stack')} may finish within {fact.grace_s:g} s"
+        case DaemonStopped():
+            left = f"; {_count(fact.abandoned, 'stack')} go on when their leases end" if fact.abandoned else ""
+            return f"stopped{left}"
+        case BeatDone():
+            return (
+                f"beat ({fact.cause}): claimed {_count(fact.claimed, 'stack')} in {fact.took_ms:.0f} ms, "
+                f"the latest {fact.lag_ms:.0f} ms late, {fact.free_slots} slots free"
+            )
+        case BatchSent():
+            return f"sent {fact.verb} with {_count(fact.items, 'part')} in {fact.took_ms:.0f} ms"
+        case _:
+            assert_never(fact)
+
+
+def _of_a_provider(fact: ProviderAlarm | PriceUnknown | CallAttempted) -> str:
+    match fact:
+        case ProviderAlarm():
+            return (
+                f"{fact.provider} refuses to answer for {fact.model}: check its key and the model's name ({fact.error})"
+            )
+        case PriceUnknown():
+            return f"the price of {fact.provider}'s {fact.model} is not known: its calls are counted without costs"
+        case CallAttempted():
+            end = f"failed: {_last_line(fact.error)}" if fact.error else "answered"
+            return (
+                f"{fact.provider} ({fact.model}) {end} after {fact.latency_ms / 1_000:.2f} s, for the {fact.role} model"
+            )
+        case _:
+            assert_never(fact)
+
+
+def _of_supabase(fact: StoreAway | StoreBack | SignalsUp | SignalsDown) -> str:
+    match fact:
+        case StoreAway():
+            return f"Supabase does not answer, nothing is lost; next try within {fact.retry_s:.1f} s ({fact.error})"
+        case StoreBack():
+            return "Supabase answers again"
+        case SignalsUp():
+            return "realtime is connected: changes are heard at once"
+        case SignalsDown():
+            return (
+                f"realtime is not connected: changes wait for the timer; next try within {fact.retry_s:.1f} s "
+                f"({_last_line(fact.error)})"
+            )
+        case _:
+            assert_never(fact)
+
+
+def _of_a_run(fact: RunBegun | RunRefused | RunCommitted | AgentBroke | OutcomeDropped) -> str:
+    match fact:
+        case RunBegun():
+            again = f", attempt {fact.attempt}" if fact.attempt > 1 else ""
+            return f"the {fact.agent} begins: {fact.reason}{again}"
+        case RunRefused():
+            return f"the {fact.agent} may not begin ({fact.verdict}): {fact.reason}"
+        case RunCommitted():
+            return _of_an_end(fact)
+        case AgentBroke():
+            return f"a bug in the {fact.agent} ({fact.where}): {_last_line(fact.error)}"
+        case OutcomeDropped():
+            return f"the outcome of run {fact.run} cannot be stored and is lost: {fact.error}"
+        case _:
+            assert_never(fact)
+
+
+def _of_an_end(run: RunCommitted) -> str:
+    deed = _DEEDS.get(run.action, run.action.replace("_", " ")) if run.status == "completed" else ""
+    what = deed or _OTHER_ENDS.get(run.status, run.status)
+    details = [f"{run.took_ms / 1_000:.2f} s"]
+    if run.tokens:
+        details.append(f"{run.tokens:,} tokens")
+    if run.cost_usd:
+        details.append(f"${run.cost_usd:.4f}")
+    if run.verdict != "done":
+        details.append(f"not stored: {run.verdict}")
+    error = f": {_last_line(run.error)}" if run.error and run.error.strip() else ""
+    return f"the {run.agent} {what} ({', '.join(details)}){error}"
+
+
+def _of_a_stack(fact: StackClaimed | StackSettled | StackUnreadable | CycleBroke | LeaseLost) -> str:
+    match fact:
+        case StackClaimed():
+            return "claimed"
+        case StackSettled():
+            due = "when something happens" if fact.due_in_ms is None else f"in {fact.due_in_ms / 1_000:.1f} s"
+            return f"looked at again {due}" + (f": {fact.reason}" if fact.reason else "")
+        case StackUnreadable():
+            return f"cannot be read, daemon and migrations do not fit together: {_last_line(fact.error)}"
+        case CycleBroke():
+            return f"a bug ended its cycle, it is tried again soon: {_last_line(fact.error)}"
+        case LeaseLost():
+            return f"another daemon has it now, or nobody may ({fact.cause}); nothing of the work in flight lands"
+        case _:
+            assert_never(fact)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _last_line(text: str) -> str:
+    lines = text.strip().splitlines()
+    return lines[-1].strip() if lines else "no reason given"
