@@ -85,8 +85,8 @@ build_dashboard() {
     (
         export PATH="$node:$PATH"
         cd dashboard
-        npm ci --no-audit --no-fund --loglevel=error
-        npm run --silent build
+        npm ci --no-audit --no-fund --no-progress --no-update-notifier --loglevel=error >/dev/null
+        npm run --silent build -- --logLevel warn
     ) >&2
     printf '%s' "$want" > dashboard/dist/.stamp
 }

@@ -38,7 +38,7 @@ def connect(target: Target, *, key: str | None = None) -> Iterator[Client]:
 
     def refuse_web_page(response: httpx.Response) -> None:
         # postgrest-py would hand the page on as if it were rows.
-        if response.headers.get("content-type", "").startswith("text/html"):
+        if response.is_success and response.headers.get("content-type", "").startswith("text/html"):
             raise CliError(
                 f"{target.url} answers with a web page, not as Supabase's API does; check SUPABASE_URL",
                 ExitCode.NO_SUPABASE,
