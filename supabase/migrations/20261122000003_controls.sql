@@ -213,6 +213,12 @@ begin
   return left_over >= 0;
 end $$;
 
+-- Control characters, and the Unicode ones that hide or turn around what follows (bidirectional overrides, zero widths).
+create function internal.unseen() returns text
+language sql immutable set search_path = '' as $$
+  select U&'[\0001-\001F\007F-\009F\00AD\061C\180E\200B-\200F\2028-\202E\2060-\2069\FEFF]'
+$$;
+
 create function internal.chat_before() returns trigger
 language plpgsql security definer set search_path = '' as $$
 declare
@@ -235,7 +241,14 @@ begin
   elsif length > 2000 then
     raise exception 'the message has % characters, at most 2000 are allowed: shorten it', length using errcode = '23514';
   end if;
+  -- Nobody may dress up: no characters that cannot be seen or that turn the text around, no name of the team.
+  new.sender_name := regexp_replace(new.sender_name, internal.unseen(), ' ', 'g');
   new.sender_name := coalesce(nullif(btrim(new.sender_name), ''), 'Visitor');
+  if lower(new.sender_name) in ('operator', 'admin', 'system', 'stackbeat', 'planner', 'builder', 'communicator', 'reviewer')
+    and not internal.by_machine() and coalesce(auth.role(), '') in ('anon', 'authenticated') and not internal.is_operator()
+  then
+    raise exception 'the name "%" belongs to the team: choose another', new.sender_name using errcode = '23514';
+  end if;
   if char_length(new.sender_name) > 40 then
     raise exception 'the name has % characters, at most 40 are allowed: shorten it', char_length(new.sender_name) using errcode = '23514';
   end if;

@@ -212,3 +212,29 @@ async def test_every_table_has_rls_a_primary_key_and_indexed_foreign_keys(db):
         "artifacts",
         "agent_traces",
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("Ada", "Ada"),
+        ("\u202eadA", "adA"),
+        ("a\nb\tc", "a b c"),
+        ("\u200b\u200b", "Visitor"),
+        ("Zoë 🦉 李", "Zoë 🦉 李"),
+    ],
+)
+async def test_a_visitors_name_shows_what_it_is(db, name, kept):
+    stack = await db.stack()
+    await db.as_person("insert into user_messages (stack_id, sender_name, content) values ($1, $2, 'hi')", stack, name)
+    assert await db.one("select sender_name from user_messages") == kept
+
+
+@pytest.mark.parametrize("name", ["operator", " Operator ", "\u200bCOMMUNICATOR", "System"])
+async def test_visitors_cannot_take_the_teams_names(db, name):
+    stack = await db.stack()
+    sql = "insert into user_messages (stack_id, sender_name, content) values ($1, $2, 'hi')"
+    for role in ("anon", "authenticated"):
+        with pytest.raises(asyncpg.PostgresError, match="belongs to the team: choose another"):
+            await db.as_person(sql, stack, name, role=role)
+    await db.as_operator(sql, stack, name)
