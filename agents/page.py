@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from html.parser import HTMLParser
 from typing import Literal
 
@@ -51,6 +52,8 @@ class Finding:
     blocks: bool = False
 
 
+# One review looks at the same page several times: asking, answering, and as the simulated model.
+@lru_cache(maxsize=16)
 def check(source: str, *, todo: str | None = None) -> tuple[Finding, ...]:
     """Everything that is wrong with the page; with ``todo``, also whether its words appear in it. Never raises."""
     size = len(source.encode("utf-8", errors="replace"))
