@@ -75,7 +75,7 @@ def test_a_hostile_artifact_reaches_neither_network_nor_parent(
     expect(log).to_contain_text("done")
     said = (log.text_content() or "").removesuffix("; done").split("; ")
     assert [line for line in said if line.endswith("worked")] == []
-    assert len(said) == 10
+    assert len(said) == 13
     # The frame may try to leave, and take something along in the address: the page around it forbids that.
     frame = next(frame for frame in page.frames if frame.url.endswith("/frame.html"))
     frame.evaluate("target => { location.href = target + '/leave?secret=1' }", target)
