@@ -34,8 +34,8 @@ from orchestrator.facts import (
     StoreAway,
     StoreBack,
 )
-from orchestrator.plain import printable
 from orchestrator.sentences import sentence
+from orchestrator.terminal import printable
 
 Now = Callable[[], datetime]
 RED, YELLOW, GREEN, DIM, PLAIN = "\x1b[31m", "\x1b[33m", "\x1b[32m", "\x1b[2m", "\x1b[0m"

@@ -7,7 +7,7 @@ from typing import IO, Any
 
 import click
 
-from orchestrator.plain import printable
+from orchestrator.terminal import printable
 
 
 class ExitCode(IntEnum):

@@ -13,7 +13,7 @@ from orchestrator.cli.door import connect
 from orchestrator.cli.output import Column, json_option, print_json, print_rows, print_table
 from orchestrator.cli.resolve import resolve, workdir_option
 from orchestrator.cli.tables import fetch_artifacts, fetch_stacks, fetch_todos, fetch_traces
-from orchestrator.plain import printable
+from orchestrator.terminal import printable
 
 
 def describe_activity(row: Mapping[str, Any]) -> str:

@@ -14,7 +14,7 @@ from orchestrator.cli.errors import CliError, ExitCode
 from orchestrator.cli.output import json_option, print_json, print_line
 from orchestrator.cli.resolve import resolve, workdir_option
 from orchestrator.cli.tables import fetch_stacks
-from orchestrator.plain import printable
+from orchestrator.terminal import printable
 
 # The word of the command -> the state it asks for. The database owns which moves are legal.
 STATES: Mapping[str, str] = {"play": "running", "pause": "paused", "resume": "running", "stop": "stopped"}

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from orchestrator.facts import Observer
 from orchestrator.observers import log_lines
-from orchestrator.plain import printable
+from orchestrator.terminal import printable
 
 json_option: Callable[[Any], Any] = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON value on stdout and nothing else."

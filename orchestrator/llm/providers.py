@@ -5,6 +5,7 @@ The SDKs share the chat-completions shape but no error class, so each error tree
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -18,6 +19,7 @@ from orchestrator.llm.simulated import MODEL, Simulate, SimulatedTransport
 from orchestrator.llm.values import Fault, Provider, ProviderError, Reply, Request, Tier
 from orchestrator.plain_text import plain_text
 
+_NOT_JSON = "answered with text that is not JSON; check its base URL"
 AWAY_STATUSES = frozenset({408, 409, 429, 498})
 DENIED_STATUSES = frozenset({401, 403, 404})
 MOST_TOKENS = 1_000_000_000  # beyond it a count is nonsense, and no integer column takes it
@@ -70,6 +72,8 @@ class ChatProvider:
             cause = error.__cause__ or error
             detail = _short(str(cause)) or type(cause).__name__
             raise ProviderError(Fault.AWAY, f"cannot be reached: {detail}") from None
+        except json.JSONDecodeError:
+            raise ProviderError(Fault.AWAY, _NOT_JSON) from None
         except (ValueError, TypeError) as error:
             detail = _short(str(error))
             raise ProviderError(Fault.AWAY, f"answered something that is not its protocol: {detail}") from None
@@ -124,6 +128,8 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
 
 def _reply(completion: Any) -> Reply:
     """Read the fields we use; a fake or foreign server may leave any of them out or send anything in their place."""
+    if isinstance(completion, str):  # the SDKs hand on the body as it came where it is not said to be JSON
+        raise ProviderError(Fault.AWAY, _NOT_JSON)
     choices = getattr(completion, "choices", None)
     choice = choices[0] if isinstance(choices, list) and choices else None
     message, usage = getattr(choice, "message", None), getattr(completion, "usage", None)

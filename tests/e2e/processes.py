@@ -21,6 +21,7 @@ import pytest
 from supabase import Client, ClientOptions, create_client
 
 ROOT = Path(__file__).resolve().parents[2]
+DASHBOARD = ROOT / "dashboard"
 START_TIMEOUT_S = 90
 STOP_TIMEOUT_S = 15
 
@@ -42,6 +43,14 @@ def stackbeat(*arguments: str) -> list[str]:
 def minibase(*arguments: str) -> list[str]:
     """The command line of a `minibase` command, with the Python of the tests."""
     return [sys.executable, "-m", "minibase.cli", *arguments]
+
+
+def find_node() -> str:
+    """The machine's Node, or the one that scripts/_setup.sh put beside the Python of the tests."""
+    beside = Path(sys.prefix) / "node" / "bin" / "node"
+    node = str(beside) if beside.exists() else shutil.which("node")
+    assert node, "no Node: scripts/_setup.sh brings one"
+    return node
 
 
 def eventually(observe: Callable[[], Any], *, within: float, what: str) -> Any:

@@ -1,12 +1,15 @@
-"""Pause and play by SQL, supabase-py and the command line: equals, because all of them are one UPDATE."""
+"""Pause and play by SQL, supabase-py, supabase-js and the command line: equals, for all of them are one UPDATE."""
 
 from __future__ import annotations
 
+import json
+import subprocess
 import time
 from collections.abc import Callable
+from datetime import datetime
 
 import pytest
-from processes import Stack, eventually, supabase_client
+from processes import DASHBOARD, Stack, eventually, find_node, supabase_client
 
 Move = Callable[[Stack, str, str], None]
 
@@ -20,11 +23,25 @@ def by_client(stack: Stack, name: str, state: str) -> None:
         client.table("agent_stacks").update({"execution_state": state}).eq("participant_name", name).execute()
 
 
+def by_javascript(stack: Stack, name: str, state: str) -> None:
+    settings = {"API_URL": stack.api_url, "KEY": stack.service_key, "NAME": name, "STATE": state}
+    command = [find_node(), "test/set_state.mjs"]
+    done = subprocess.run(
+        command, cwd=DASHBOARD, env={**stack.environment, **settings}, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {"execution_state": state}
+
+
 def by_command(stack: Stack, name: str, state: str) -> None:
     stack.json({"paused": "pause", "running": "resume"}[state], name)
 
 
-@pytest.mark.parametrize("move", [by_sql, by_client, by_command])
+def changed_at(stack: Stack, stack_id: str) -> str:
+    return stack.sql(f"select to_json(updated_at) #>> '{{}}' from agent_stacks where id = '{stack_id}'")[0][0]
+
+
+@pytest.mark.parametrize("move", [by_sql, by_client, by_javascript, by_command])
 def test_pause_starts_nothing_new_and_resume_starts_the_next_run(live_stack: Stack, move: Move) -> None:
     name = f"Moved {move.__name__}"
     made = live_stack.json("create", name, "--idea", "A quiz about rivers", "--play")
@@ -51,7 +68,10 @@ def test_pause_starts_nothing_new_and_resume_starts_the_next_run(live_stack: Sta
         assert runs_since(paused_at) == []
 
         move(live_stack, name, "running")
-        eventually(lambda: runs_since(paused_at), within=5, what="the next run after resuming")
+        moved_at = datetime.fromisoformat(changed_at(live_stack, made["id"]))
+        runs = eventually(lambda: runs_since(paused_at), within=5, what="the next run after resuming")
+        # Both by the database's clock: looking on takes longer than what is looked for.
+        assert (datetime.fromisoformat(runs[0]["started_at"]) - moved_at).total_seconds() < 1
     live_stack.json("delete", made["id"], "--yes")
 
 

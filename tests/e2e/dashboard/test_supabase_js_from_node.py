@@ -4,24 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
+from processes import DASHBOARD, find_node
 from supabase import Client
-
-DASHBOARD = Path(__file__).resolve().parents[3] / "dashboard"
-
-
-def find_node() -> str:
-    """The machine's Node, or the one that scripts/_setup.sh put beside the Python of the tests."""
-    beside = Path(sys.prefix) / "node" / "bin" / "node"
-    node = str(beside) if beside.exists() else shutil.which("node")
-    assert node, "no Node: scripts/_setup.sh brings one"
-    return node
 
 
 def test_a_pause_by_supabase_js_is_heard_and_stays(

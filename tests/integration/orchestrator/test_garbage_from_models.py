@@ -93,6 +93,17 @@ async def test_garbage_ends_the_run_in_words_and_lets_the_stack_go(world: World,
     assert not [fact for fact in world.facts if isinstance(fact, CycleBroke | OutcomeDropped)]
 
 
+@pytest.mark.parametrize("kind", ["text/html", "application/json"])
+async def test_a_web_page_for_an_answer_is_said_to_be_no_json(world: World, model: Scripted, kind: str) -> None:
+    model.body, model.headers = b"<html>Busy, come back later.</html>", {"content-type": kind}
+    stack = await world.stack()
+    async with world.daemon([Talker()], models=model.settings()):
+        reason = await world.until(
+            "select wait_reason from public.stack_status where stack_id = $1 and wait_reason like 'waiting%'", stack
+        )
+    assert "not JSON" in reason
+
+
 @pytest.mark.parametrize("word", ["\ud83d", "\u0000"], ids=["half a surrogate pair", "a NUL"])
 async def test_a_character_that_is_none_is_replaced(world: World, model: Scripted, word: str) -> None:
     model.body = json.dumps(completion(f'{{"word": "{word}"}}')).encode()
