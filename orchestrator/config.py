@@ -126,6 +126,15 @@ class Models(Section):
         return tuple(name for name, has_key in keyed if has_key) or (ProviderName.SIMULATED,)
 
 
+class Retention(Section):
+    """How many days the machine's own records are kept, and how often what is older is deleted."""
+
+    traces_days: int = Field(default=14, ge=1, le=36_500)
+    runs_days: int = Field(default=14, ge=1, le=36_500)
+    calls_days: int = Field(default=90, ge=1, le=36_500)
+    every_s: Seconds = 3_600.0
+
+
 class Config(Section):
     """Everything the daemon is told from outside."""
 
@@ -139,6 +148,7 @@ class Config(Section):
     grace_s: float = Field(default=10.0, ge=0, le=3_600)
     request_timeout_s: Seconds = 10.0
     models: Models = Models()
+    retention: Retention = Retention()
 
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None, file: Path | None = None) -> Config:

@@ -95,6 +95,7 @@ async def _serve(config: Config, engine: Engine, stopping: anyio.Event, observer
         )
         group.start_soon(engine.committer.run)
         group.start_soon(engine.heart.run)
+        group.start_soon(engine.sweeper.run)
         group.start_soon(listener.run)
         group.start_soon(loop.run, stopping)
         await stopping.wait()

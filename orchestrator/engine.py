@@ -21,6 +21,7 @@ from orchestrator.llm.chain import Chain
 from orchestrator.llm.providers import open_providers
 from orchestrator.llm.values import Provider
 from orchestrator.pulse import Heart
+from orchestrator.retention import Sweeper
 from orchestrator.store import Store, open_store
 from orchestrator.wake import Wake
 
@@ -37,6 +38,7 @@ class Engine:
     committer: Committer
     crew: Crew
     heart: Heart
+    sweeper: Sweeper
     rhythm: Rhythm
 
 
@@ -78,6 +80,7 @@ async def open_engine(
             committer=committer,
             crew=crew,
             heart=heart,
+            sweeper=Sweeper(store=store, retention=config.retention, observer=observer),
             rhythm=rhythm,
         )
 

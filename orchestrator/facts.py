@@ -187,6 +187,13 @@ class SignalsDown:
     retry_s: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pruned:
+    """Rows deleted because they were older than the settings keep them."""
+
+    deleted: dict[str, int]
+
+
 Fact = (
     DaemonStarted
     | DaemonStopping
@@ -208,6 +215,7 @@ Fact = (
     | StoreAway
     | StoreBack
     | OutcomeDropped
+    | Pruned
     | SignalsUp
     | SignalsDown
 )

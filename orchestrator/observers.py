@@ -23,6 +23,7 @@ from orchestrator.facts import (
     OutcomeDropped,
     PriceUnknown,
     ProviderAlarm,
+    Pruned,
     RunBegun,
     RunCommitted,
     RunRefused,
@@ -39,7 +40,7 @@ from orchestrator.terminal import printable
 
 Now = Callable[[], datetime]
 RED, YELLOW, GREEN, DIM, PLAIN = "\x1b[31m", "\x1b[33m", "\x1b[32m", "\x1b[2m", "\x1b[0m"
-QUIET = (BatchSent, BeatDone, CallAttempted, StackClaimed, StackSettled, RunBegun)
+QUIET = (BatchSent, BeatDone, CallAttempted, Pruned, StackClaimed, StackSettled, RunBegun)
 BAD = (AgentBroke, CycleBroke, OutcomeDropped, ProviderAlarm, StackUnreadable)
 NOTEWORTHY = (LeaseLost, StoreAway, SignalsDown, PriceUnknown, RunRefused)
 GOOD = (DaemonStarted, StoreBack, SignalsUp)

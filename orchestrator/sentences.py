@@ -19,6 +19,7 @@ from orchestrator.facts import (
     OutcomeDropped,
     PriceUnknown,
     ProviderAlarm,
+    Pruned,
     RunBegun,
     RunCommitted,
     RunRefused,
@@ -52,7 +53,7 @@ def sentence(fact: Fact, name: str) -> str:
             return _of_the_daemon(fact)
         case ProviderAlarm() | PriceUnknown() | CallAttempted():
             return _of_a_provider(fact)
-        case StoreAway() | StoreBack() | SignalsUp() | SignalsDown():
+        case StoreAway() | StoreBack() | SignalsUp() | SignalsDown() | Pruned():
             return _of_supabase(fact)
         case RunBegun() | RunRefused() | RunCommitted() | AgentBroke() | OutcomeDropped():
             return f"{who}: {_of_a_run(fact)}"
@@ -105,7 +106,7 @@ def _of_a_provider(fact: ProviderAlarm | PriceUnknown | CallAttempted) -> str:
             assert_never(fact)
 
 
-def _of_supabase(fact: StoreAway | StoreBack | SignalsUp | SignalsDown) -> str:
+def _of_supabase(fact: StoreAway | StoreBack | SignalsUp | SignalsDown | Pruned) -> str:
     match fact:
         case StoreAway():
             return f"Supabase does not answer, nothing is lost; next try within {fact.retry_s:.1f} s ({fact.error})"
@@ -118,6 +119,8 @@ def _of_supabase(fact: StoreAway | StoreBack | SignalsUp | SignalsDown) -> str:
                 f"realtime is not connected: changes wait for the timer; next try within {fact.retry_s:.1f} s "
                 f"({_last_line(fact.error)})"
             )
+        case Pruned():
+            return "deleted old rows: " + ", ".join(f"{n} of {table}" for table, n in sorted(fact.deleted.items()) if n)
         case _:
             assert_never(fact)
 

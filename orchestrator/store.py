@@ -31,6 +31,7 @@ from orchestrator.verbs import (
     FinishedRun,
     Lease,
     PlannedRun,
+    PrunedRows,
     Pulse,
     Settlement,
     VerbsVersion,
@@ -115,6 +116,10 @@ class Store:
             "stopping": stopping,
         }
         return await self._call("heartbeat", request, Pulse)
+
+    async def prune(self, *, traces_days: int, runs_days: int, calls_days: int, most: int) -> PrunedRows:
+        request = {"traces_days": traces_days, "runs_days": runs_days, "calls_days": calls_days, "max": most}
+        return await self._call("prune", request, PrunedRows)
 
     async def _call(self, verb: str, request: dict[str, Any], answer: type[A], *, persist: bool = False) -> A:
         body = {"v": VERSION, "worker": self._worker, **request}

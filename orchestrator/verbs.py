@@ -107,6 +107,10 @@ class Pulse(Answer):
     halted: tuple[HaltedStack, ...] = ()
 
 
+class PrunedRows(Answer):
+    deleted: dict[str, int]
+
+
 class VerbsVersion(Answer):
     version: int
 

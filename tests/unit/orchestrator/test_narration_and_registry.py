@@ -23,6 +23,7 @@ from orchestrator.facts import (
     OutcomeDropped,
     PriceUnknown,
     ProviderAlarm,
+    Pruned,
     RunBegun,
     RunCommitted,
     RunRefused,
@@ -93,6 +94,7 @@ EVERY_FACT: tuple[Fact, ...] = (
     StoreAway(verb="heartbeat", error="down", retry_s=1),
     StoreBack(verb="heartbeat"),
     OutcomeDropped(stack="s1", run="r1", error="x"),
+    Pruned(deleted={"agent_traces": 3, "llm_calls": 0}),
     SignalsUp(),
     SignalsDown(error="gone", retry_s=1),
 )
