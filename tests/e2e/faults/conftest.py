@@ -17,7 +17,7 @@ from processes import clean_environment, eventually, make_workdir, minibase, sta
 
 LEASE_S = 2.0
 SETTINGS = {"STACKBEAT_LEASE_S": str(LEASE_S), "STACKBEAT_HEARTBEAT_S": "0.4", "STACKBEAT_CADENCE_S": "1"}
-PATIENCE_S = 30
+PATIENCE_S = 60
 TEAM_SIZE = 4
 
 
