@@ -8,6 +8,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
+from threading import Thread
 from typing import Any
 
 import anyio
@@ -107,17 +108,23 @@ async def _run(project: Project, config: Config, options: StartOptions, say: Say
     with _listen(project, options.api_port, config.api_port) as listener:
         db_port = _choose_port(project, "db", options.db_port, config.db_port)
         config = replace(config, api_port=listener.getsockname()[1], db_port=db_port)
+        # The API's imports take as long as Postgres' start, so both go on at once; the import below waits for these.
+        Thread(target=_import_services, name="imports", daemon=True).start()
         async with _open_postgres(project, db_port, options.pg_bin, secrets) as server:
             await settle_databases(server.endpoint)
             await bootstrap(server.endpoint, auto_expose_new_tables=config.auto_expose_new_tables)
             await apply_files(project, config, server.endpoint, say)
-            # Only now, and only here: the commands that need no API start without its imports.
             from minibase.app import build
 
             async with open_api(build(config=config, keyring=Keyring(secrets), endpoint=server.endpoint), listener):
                 project.publish(_runtime(config, server))
                 on_ready()
                 await _stay(server, say)
+
+
+def _import_services() -> None:
+    """Only here: the commands that need no API start without its imports."""
+    import minibase.app  # noqa: F401
 
 
 def _runtime(config: Config, server: Server) -> Runtime:

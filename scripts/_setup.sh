@@ -44,9 +44,10 @@ setup_python() {
     rm -f "$VENV"/.stamp-*
     [ -x "$VENV/bin/uv" ] || "$PY" -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
     cat "requirements/$group.txt" requirements/uv.txt > "$VENV/lock.txt"
-    "$VENV/bin/uv" pip sync --quiet --python "$PY" --require-hashes "$VENV/lock.txt"
+    "$VENV/bin/uv" pip sync --quiet --compile-bytecode --python "$PY" --require-hashes "$VENV/lock.txt"
     mkdir -p dashboard/dist   # named by the build configuration; filled by build_dashboard
     "$VENV/bin/uv" pip install --quiet --python "$PY" --no-deps --no-build-isolation --editable .
+    "$PY" -m compileall -q agents orchestrator minibase   # as --compile-bytecode above: the first start is as quick as any
     printf '%s' "$want" > "$VENV/.stamp-$group"
 }
 

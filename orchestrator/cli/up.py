@@ -109,7 +109,7 @@ def _require_free(*wanted: tuple[Choice | None, Use]) -> None:
 async def _run(options: Options, folder: Folder, place: Place, settings: Config, listener: socket.socket) -> None:
     options.say(f"Supabase: {place.on} ({place.why})")
     folder.write_ports({"web": port_of(listener)})
-    async with _open_place(options, place) as target, web.serve(_dashboard(target), listener):
+    async with _open_place(options, place, settings) as target, web.serve(_dashboard(target), listener):
         running = _running(place, target, f"http://{listener.getsockname()[0]}:{port_of(listener)}")
         folder.write_running(running)
         config = settings.model_copy(update=_of_target(target, settings))
@@ -146,20 +146,25 @@ def _login(folder: Folder, target: Target, on: str) -> Login | None:
 
 
 @asynccontextmanager
-async def _open_place(options: Options, place: Place) -> AsyncIterator[Target]:
+async def _open_place(options: Options, place: Place, settings: Config) -> AsyncIterator[Target]:
     if place.target is not None:
         yield place.target
         return
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(anyio.to_thread.run_sync, _import_clients)  # while Postgres starts
+        tasks.start_soon(anyio.to_thread.run_sync, _import_daemon, settings)  # while Postgres starts
         async with open_minibase(
             options.workdir, api_port=options.api_port, db_port=options.db_port, say=options.say
         ) as embedded:
             yield embedded.target
 
 
-def _import_clients() -> None:
+def _import_daemon(settings: Config) -> None:
     import supabase  # noqa: F401
+
+    import orchestrator.daemon  # noqa: F401
+    from orchestrator.llm.providers import import_sdks
+
+    import_sdks(settings.models.chain())
 
 
 def _dashboard(target: Target) -> Starlette:

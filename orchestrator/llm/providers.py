@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, assert_never
@@ -215,6 +215,14 @@ def openai_sdk(key: str, base_url: str | None, http: httpx.AsyncClient) -> Sdk:
         timeout_error=openai.APITimeoutError,
         error=openai.APIError,
     )
+
+
+def import_sdks(names: Iterable[ProviderName]) -> None:
+    """Import what these providers need, down to the first call's modules, for callers with time before they need it."""
+    if ProviderName.GROQ in names:
+        pass
+    if {ProviderName.OPENAI, ProviderName.SIMULATED} & set(names):
+        import openai.resources.chat.completions  # noqa: F401
 
 
 @asynccontextmanager
