@@ -24,7 +24,8 @@ from starlette.routing import Route
 # its own too (sandbox without allow-same-origin), and no way to the network, to forms or to its parent's storage.
 FRAME_POLICY = (
     "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
-    "img-src data: blob:; media-src data: blob:; font-src data:; form-action 'none'; base-uri 'none'"
+    "img-src data: blob:; media-src data: blob:; font-src data:; form-action 'none'; base-uri 'none'; "
+    "frame-ancestors 'self'"
 )
 # Vite puts a hash of the content into the name of everything under assets/.
 IMMUTABLE = "public, max-age=31536000, immutable"
@@ -105,6 +106,7 @@ def _headers(policy: str, caching: str) -> dict[str, str]:
         "Cache-Control": caching,
         "X-Content-Type-Options": "nosniff",
         "Referrer-Policy": "no-referrer",
+        "X-DNS-Prefetch-Control": "off",  # a name looked up is a message sent; no policy word covers it
     }
 
 
