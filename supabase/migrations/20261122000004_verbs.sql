@@ -230,7 +230,10 @@ begin
       why := 'the stack is ' || (r.stack ->> 'state');
     elsif r.item ->> 'kind' = 'todo' then
       update public.todos d set status = 'in_progress', run_id = r.run_id, attempts = d.attempts + 1
-        where d.id = r.ids[1] and d.stack_id = r.stack_id and d.status = 'pending' and coalesce(d.available_at, t) <= t
+        where d.id = (
+          select w.id from public.todos w
+          where w.id = r.ids[1] and w.stack_id = r.stack_id and w.status = 'pending' and coalesce(w.available_at, t) <= t
+          for no key update skip locked)
         returning d.attempts into attempt;
       if not found then
         refusal := 'taken';
@@ -481,6 +484,40 @@ begin
     where jsonb_typeof(r.trace) = 'object';
 end $$;
 
+-- The stacks of these runs of which somebody else holds a row that the runs will write: a person's open or bulk UPDATE.
+-- What is free is locked here, so that the commit waits for no row, in whatever order others take theirs.
+create function internal.stacks_in_other_hands(runs jsonb, stacks uuid[]) returns text[]
+language plpgsql set search_path = '' as $$
+declare
+  ids uuid[] := array(select (e ->> 'run_id')::uuid from jsonb_array_elements(runs) e);
+  changes jsonb := (
+    select coalesce(jsonb_agg(c || jsonb_build_object('stack_id', e -> 'stack_id')), '[]')
+    from jsonb_array_elements(runs) e, jsonb_array_elements(coalesce(nullif(e -> 'changes', 'null'), '[]')) c);
+  todos uuid[] := array(
+    select (c ->> 'id')::uuid from jsonb_array_elements(changes) c
+      where c ->> 'op' in ('update_todo', 'cancel_todo', 'finish_todo') and c ->> 'id' ~ '^[0-9a-fA-F-]{36}$'
+    union
+    select d.id from public.todos d where d.stack_id = any (stacks) and d.status = 'in_progress' and d.run_id = any (ids));
+  ideas uuid[] := array(select (c ->> 'stack_id')::uuid from jsonb_array_elements(changes) c where c ->> 'op' = 'set_idea');
+  got_todos uuid[] := array(
+    select l.id from (select d.id from public.todos d where d.id = any (todos) order by d.id for no key update skip locked) l);
+  got_ideas uuid[] := array(
+    select l.stack_id from (
+      select i.stack_id from public.project_ideas i where i.stack_id = any (ideas) order by i.stack_id for no key update skip locked) l);
+  got_lines uuid[] := array(
+    select l.id from (
+      select u.id from public.user_messages u where u.stack_id = any (stacks) and u.status = 'claimed' and u.run_id = any (ids)
+      order by u.id for no key update skip locked) l);
+begin
+  return array(
+    select d.stack_id::text from public.todos d where d.id = any (todos) and d.id <> all (got_todos)
+    union
+    select i.stack_id::text from public.project_ideas i where i.stack_id = any (ideas) and i.stack_id <> all (got_ideas)
+    union
+    select u.stack_id::text from public.user_messages u
+      where u.stack_id = any (stacks) and u.status = 'claimed' and u.run_id = any (ids) and u.id <> all (got_lines));
+end $$;
+
 -- {v, worker, runs: [...], settlements: [...]} -> {v, now, next_wake_at, runs: [{run_id, verdict, reason}], settled: [{stack_id, verdict}]}
 create function public.commit_runs(request jsonb) returns jsonb
 language plpgsql set search_path = '' as $$
@@ -522,6 +559,7 @@ begin
     union
     select (c ->> 'to_stack_id')::uuid from jsonb_array_elements(runs) e, jsonb_array_elements(coalesce(nullif(e -> 'changes', 'null'), '[]')) c
       where c ->> 'op' = 'send_message' and c ->> 'to_stack_id' is not null));
+  held := held - internal.stacks_in_other_hands(runs, array(select k::uuid from jsonb_object_keys(held) k));
 
   -- One verdict a run. A run seen before has its old one; the rest is the fence's word.
   select coalesce(jsonb_object_agg(r.run_id, jsonb_build_object('verdict', case

@@ -349,3 +349,19 @@ async def test_bad_requests_say_what_is_missing(db):
     run = await db.begin(claimed)
     answer = await db.commit(run | {"changes": [{"op": "drop_everything"}]})
     assert answer["verdicts"] == {run["run_id"]: "failed"}
+
+
+async def test_an_open_edit_of_a_todo_makes_only_that_stack_busy(db):
+    stack, todo, claimed, run = await begun_todo(db)
+    other = await db.stack("Boats")
+    [second] = await db.claim()
+    assert second["stack_id"] == str(other)
+    free = await db.begin(second, agent="planner")
+    finish = run | {"changes": [{"op": "finish_todo", "id": str(todo)}]}
+    async with db.admin.transaction():
+        await db.admin.execute("select 1 from todos where id = $1 for no key update", todo)
+        answer = await db.commit(finish, free, settlements=(settlement(claimed),))
+        assert answer["verdicts"] == {run["run_id"]: "busy", free["run_id"]: "done"}
+        assert answer["settled"] == {str(stack): "busy"}
+    answer = await db.commit(finish, settlements=(settlement(claimed),))
+    assert answer["verdicts"] == {run["run_id"]: "done"}
