@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from typing import Any, Literal
 
@@ -15,7 +17,11 @@ Tier = Literal["small", "large"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """One question to a model. ``user`` ends with one fenced json block: the structured context."""
+    """One question to a model. ``user`` ends with one fenced json block: the structured context.
+
+    ``question`` stands for ``user`` where that holds what changes by itself, a clock for instance: a stored reply
+    answers every ask with the same question.
+    """
 
     system: str
     user: str
@@ -23,8 +29,16 @@ class Ask:
     temperature: float
     max_output_tokens: int
     tier: Tier
+    question: str | None = None
 
 
+def ask_hash(ask: Ask) -> str:
+    """SHA-256, in hex, of what is asked; two asks with equal hashes may share a reply."""
+    parts = (ask.system, ask.question or ask.user, ask.output.__qualname__, ask.tier)
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+@cache
 def instructions(package: str) -> str:
     """The role's ``prompt.md``, which lies beside its code."""
     return files(package).joinpath("prompt.md").read_text(encoding="utf-8").strip()

@@ -1,4 +1,6 @@
-"""What an agent sees of its stack: the object ``claim_due_stacks`` returns, parsed once at the border.
+"""What an agent sees of its stack: what ``claim_due_stacks`` returns, parsed once at the border.
+
+A claim brings each stack's own part and, once, what all stacks see alike; ``Snapshot.read`` puts the two together.
 
 Unknown keys are ignored, so that a newer database can serve an older daemon. Times are aware datetimes; a naive one is
 refused, because a wait computed from it would be wrong by hours without anybody noticing.
@@ -6,6 +8,7 @@ refused, because a wait computed from it would be wrong by hours without anybody
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 from uuid import UUID
 
@@ -127,7 +130,17 @@ class Artifact(Fact):
     content: str | None = None
 
 
+class Surroundings(Fact):
+    """What the stacks of a claim see alike: the newest broadcasts, oldest first, and some of the other stacks."""
+
+    broadcasts: tuple[TeamMessage, ...] = ()
+    neighbours: tuple[Neighbour, ...] = ()
+
+
 NOBODY = AgentState()
+NOWHERE = Surroundings()
+MOST_MESSAGES = 20
+MOST_NEIGHBOURS = 20
 
 
 class Snapshot(Fact):
@@ -143,8 +156,24 @@ class Snapshot(Fact):
     visitor_messages: tuple[VisitorMessage, ...] = ()
     conversation: tuple[Exchange, ...] = ()
     team_messages: tuple[TeamMessage, ...] = ()
+    unread: tuple[int, ...] = ()
     neighbours: tuple[Neighbour, ...] = ()
     artifact: Artifact | None = None
+
+    @classmethod
+    def read(cls, own: Mapping[str, Any], around: Surroundings = NOWHERE) -> Snapshot:
+        """A stack's own part with its share of the surroundings: the broadcasts that ``unread`` counts off, the others.
+
+        Raises ValidationError, and IndexError where ``unread`` names a broadcast that is not there.
+        """
+        snapshot = cls.model_validate(own)
+        heard = [*snapshot.team_messages, *(around.broadcasts[place] for place in snapshot.unread)]
+        heard.sort(key=lambda message: (message.created_at, message.id))
+        others = tuple(other for other in around.neighbours if other.id != snapshot.stack.id)
+        if not heard and not others:
+            return snapshot
+        shares = {"team_messages": tuple(heard[:MOST_MESSAGES]), "neighbours": others[:MOST_NEIGHBOURS]}
+        return snapshot.model_copy(update=shares)
 
     def agent(self, name: str) -> AgentState:
         """The named agent's memory, inbox and context; empty for one that has never run."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import traceback
 from dataclasses import dataclass
-from datetime import datetime
 
 import anyio
 from anyio.abc import TaskGroup
 
+from agents.snapshot import Surroundings
 from orchestrator.cycle import Crew, run_cycle
 from orchestrator.facts import BeatDone, CycleBroke, StackClaimed, StoreAway
 from orchestrator.fleet import Fleet, LiveCycle
@@ -63,7 +63,7 @@ class Loop:
         started, most = anyio.current_time(), min(self.fleet.free, MOST_PER_CLAIM)
         claim = await self.store.claim(most=most, lease_ms=self.rhythm.lease_ms, cadence_ms=self.rhythm.cadence_ms)
         for claimed in claim.stacks:
-            self._start(claimed, claim.now)
+            self._start(claimed, claim)
         if len(claim.stacks) == most:
             self.wake.ring("more")
         else:
@@ -71,8 +71,8 @@ class Loop:
         if claim.stacks:
             self._report(cause, claim, started)
 
-    def _start(self, claimed: ClaimedStack, now: datetime) -> None:
-        live = LiveCycle(stack_id=claimed.stack_id, fence=claimed.fence, claimed_at=now)
+    def _start(self, claimed: ClaimedStack, claim: Claim) -> None:
+        live = LiveCycle(stack_id=claimed.stack_id, fence=claimed.fence, claimed_at=claim.now)
         stack = claimed.snapshot.get("stack")
         name = str(stack.get("name", "")) if isinstance(stack, dict) else ""
         self.crew.observer(
@@ -80,12 +80,12 @@ class Loop:
         )
         # The slot is taken here, not in the task: the next claim must already know of it.
         self.fleet.enter(live)
-        self.group.start_soon(self._cycle, claimed, live)
+        self.group.start_soon(self._cycle, claimed, claim.around, live)
 
-    async def _cycle(self, claimed: ClaimedStack, live: LiveCycle) -> None:
+    async def _cycle(self, claimed: ClaimedStack, around: Surroundings, live: LiveCycle) -> None:
         was_full = self.fleet.free == 0
         try:
-            report = await run_cycle(claimed, live, self.crew)
+            report = await run_cycle(claimed, around, live, self.crew)
         except Exception:  # one stack's bug must not take the others down
             self.crew.observer(CycleBroke(stack=str(claimed.stack_id), error=traceback.format_exc()[-4_000:]))
             return

@@ -12,7 +12,7 @@ import anyio
 from pydantic import ValidationError
 
 from agents.agent import Agent
-from agents.snapshot import Snapshot
+from agents.snapshot import Snapshot, Surroundings
 from agents.work import NOTHING, Agenda, Work
 from orchestrator.committer import Bundle, Committer
 from orchestrator.cooldown import Cooldowns
@@ -69,11 +69,11 @@ class CycleReport:
     due: Due
 
 
-async def run_cycle(claimed: ClaimedStack, live: LiveCycle, crew: Crew) -> CycleReport:
-    """Run one cycle of a leased stack and settle it."""
+async def run_cycle(claimed: ClaimedStack, around: Surroundings, live: LiveCycle, crew: Crew) -> CycleReport:
+    """Run one cycle of a leased stack, which sees ``around`` what all stacks of its claim do, and settle it."""
     try:
-        snapshot = Snapshot.model_validate(claimed.snapshot)
-    except ValidationError as error:
+        snapshot = Snapshot.read(claimed.snapshot, around)
+    except (ValidationError, IndexError) as error:
         crew.observer(StackUnreadable(stack=str(claimed.stack_id), error=str(error)))
         due = Due(after=UNREADABLE_WAIT, reason="the daemon cannot read this stack; see its log")
         await _settle(claimed, (), due, crew)
@@ -230,7 +230,14 @@ class _StageRun:
             )
         )
         snapshot = self._snapshot.with_artifact(begun.artifact) if agent.needs_artifact else self._snapshot
-        turn = Turn(planned=planned, attempt=begun.attempt, agent=agent, snapshot=snapshot, live=self._live)
+        turn = Turn(
+            planned=planned,
+            attempt=begun.attempt,
+            agent=agent,
+            snapshot=snapshot,
+            live=self._live,
+            kept=begun.kept or (),
+        )
         run = await perform(turn, self._crew.chain, self._crew.observer)
         return _Ended(run=run, work=work, began=began)
 

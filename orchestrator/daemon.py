@@ -161,7 +161,7 @@ async def tick(
         async with anyio.create_task_group() as group:
             group.start_soon(engine.committer.run)
             group.start_soon(engine.heart.run)
-            report = await run_cycle(claimed, live, engine.crew)
+            report = await run_cycle(claimed, claim.around, live, engine.crew)
             group.cancel_scope.cancel()
         await engine.heart.beat(stopping=True)
         return report

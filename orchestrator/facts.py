@@ -92,6 +92,16 @@ class RunBegun:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReplyReused:
+    """The question had been answered in a run whose effects did not land: the stored reply is used, none bought."""
+
+    stack: str
+    agent: str
+    run: str
+    call: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunRefused:
     stack: str
     agent: str
@@ -205,6 +215,7 @@ Fact = (
     | AgentBroke
     | CycleBroke
     | RunBegun
+    | ReplyReused
     | RunRefused
     | RunCommitted
     | BatchSent

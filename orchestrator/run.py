@@ -1,24 +1,31 @@
-"""One agent's turn after its begin: ask -> model -> interpret -> outcome, every end of it a value."""
+"""One agent's turn after its begin: ask -> model -> interpret -> outcome, every end of it a value.
+
+Where the same question was answered before, in a run whose effects did not land, the stored reply takes the model's
+place.
+"""
 
 from __future__ import annotations
 
 import random
 import traceback
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, assert_never
+from uuid import UUID
 
 import orjson
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from agents.agent import Agent
+from agents.ask import Ask, ask_hash
 from agents.outcome import Outcome, ReplyRejected
 from agents.snapshot import Snapshot
-from orchestrator.facts import AgentBroke, Observer
+from orchestrator.facts import AgentBroke, Observer, ReplyReused
 from orchestrator.fleet import Halt, LiveCycle
 from orchestrator.llm.chain import Chain
 from orchestrator.llm.values import Accepted, Call, Deferred, Prompt, Rejected, UnacceptableError
 from orchestrator.plain_text import plain_text
-from orchestrator.verbs import FinishedRun, PlannedRun, RunStatus
+from orchestrator.verbs import FinishedRun, KeptReply, PlannedRun, RunStatus
 
 FIRST_RETRY_S = 5.0
 LONGEST_RETRY_S = 300.0
@@ -36,6 +43,25 @@ class Turn:
     agent: Agent
     snapshot: Snapshot
     live: LiveCycle
+    kept: tuple[KeptReply, ...] = ()
+
+
+@dataclass(slots=True, kw_only=True)
+class _Record:
+    """What a turn has spent and used so far; it outlives whatever cuts the turn short."""
+
+    calls: list[Call] = field(default_factory=list)
+    reused: KeptReply | None = None
+
+    @property
+    def simulated(self) -> bool:
+        if self.reused is not None:
+            return self.reused.simulated
+        return bool(self.calls) and self.calls[-1].simulated
+
+    @property
+    def reply_of(self) -> UUID | None:
+        return None if self.reused is None else self.reused.call_id
 
 
 async def perform(turn: Turn, chain: Chain, observer: Observer) -> FinishedRun:
@@ -43,9 +69,9 @@ async def perform(turn: Turn, chain: Chain, observer: Observer) -> FinishedRun:
 
     A halt cuts only the model call short; what was spent is always in the result.
     """
-    ledger: list[Call] = []
+    record = _Record()
     try:
-        result = await _ask(turn, chain, ledger)
+        result = await _ask(turn, chain, record, observer)
     except Exception as error:  # an agent's bug ends its run, with the stack trace, and nothing else
         trace = "".join(traceback.format_exception(error))[-TRACE_LIMIT:]
         observer(
@@ -53,27 +79,29 @@ async def perform(turn: Turn, chain: Chain, observer: Observer) -> FinishedRun:
                 stack=str(turn.planned.stack_id), agent=turn.planned.work.agent, where="its turn", error=repr(error)
             )
         )
-        return _ended(turn, ledger, RunStatus.FAILED, trace, retry_s=_backoff(turn.attempt))
+        return _ended(turn, record, RunStatus.FAILED, trace, retry_s=_backoff(turn.attempt))
     match result:
         case Accepted(value=outcome):
             try:
-                return _completed(turn, ledger, outcome)
+                return _completed(turn, record, outcome)
             except orjson.JSONEncodeError as error:
                 reason = f"the agent's outcome is not JSON: {error}"
-                return _ended(turn, ledger, RunStatus.FAILED, reason, retry_s=_backoff(turn.attempt))
+                return _ended(turn, record, RunStatus.FAILED, reason, retry_s=_backoff(turn.attempt))
         case Rejected(reason=reason):
-            return _ended(turn, ledger, RunStatus.FAILED, reason, retry_s=_backoff(turn.attempt))
+            return _ended(turn, record, RunStatus.FAILED, reason, retry_s=_backoff(turn.attempt))
         case Deferred(reason=reason, retry_s=retry_s):
-            return _ended(turn, ledger, RunStatus.DEFERRED, reason, retry_s=retry_s)
+            return _ended(turn, record, RunStatus.DEFERRED, reason, retry_s=retry_s)
         case None:
             halted = turn.live.halted or Halt.SHUTDOWN
             status = RunStatus.DEFERRED if halted is Halt.SHUTDOWN else RunStatus.STOPPED
-            return _ended(turn, ledger, status, halted.value, retry_s=0)
+            return _ended(turn, record, status, halted.value, retry_s=0)
         case _:
             assert_never(result)
 
 
-async def _ask(turn: Turn, chain: Chain, ledger: list[Call]) -> Accepted[Outcome] | Rejected | Deferred | None:
+async def _ask(
+    turn: Turn, chain: Chain, record: _Record, observer: Observer
+) -> Accepted[Outcome] | Rejected | Deferred | None:
     """The model's answer as an outcome; None if the turn was halted meanwhile."""
     agent, snapshot, work = turn.agent, turn.snapshot, turn.planned.work
     ask = agent.ask(snapshot, work)
@@ -85,6 +113,7 @@ async def _ask(turn: Turn, chain: Chain, ledger: list[Call]) -> Accepted[Outcome
         temperature=ask.temperature,
         max_output_tokens=ask.max_output_tokens,
         tier=ask.tier,
+        ask_hash=ask_hash(ask),
     )
 
     def interpret(reply: BaseModel) -> Outcome:
@@ -93,12 +122,36 @@ async def _ask(turn: Turn, chain: Chain, ledger: list[Call]) -> Accepted[Outcome
         except ReplyRejected as error:
             raise UnacceptableError(error.reason) from None
 
+    answered = _reuse(turn, ask, prompt.ask_hash, interpret, record)
+    if answered is not None:
+        assert record.reused is not None
+        call = str(record.reused.call_id)
+        observer(
+            ReplyReused(stack=str(turn.planned.stack_id), agent=work.agent, run=str(turn.planned.run_id), call=call)
+        )
+        return answered
     with turn.live.cancellable():
-        return await chain.complete(prompt, interpret, ledger)
+        return await chain.complete(prompt, interpret, record.calls)
     return None
 
 
-def _completed(turn: Turn, ledger: list[Call], outcome: Outcome) -> FinishedRun:
+def _reuse(
+    turn: Turn, ask: Ask, asked: str, interpret: Callable[[BaseModel], Outcome], record: _Record
+) -> Accepted[Outcome] | None:
+    """The first stored reply that answers this very question and still passes; None where there is none."""
+    for kept in turn.kept:
+        if kept.ask_hash != asked:
+            continue
+        try:
+            outcome = interpret(ask.output.model_validate_json(kept.body))
+        except (ValidationError, UnacceptableError):
+            continue
+        record.reused = kept
+        return Accepted(value=outcome)
+    return None
+
+
+def _completed(turn: Turn, record: _Record, outcome: Outcome) -> FinishedRun:
     """The outcome as plain JSON values, which is all that a commit shared with other stacks may carry.
 
     Raises orjson.JSONEncodeError where an agent put in something else.
@@ -113,15 +166,16 @@ def _completed(turn: Turn, ledger: list[Call], outcome: Outcome) -> FinishedRun:
         fence=planned.fence,
         agent=planned.work.agent,
         status=RunStatus.COMPLETED,
-        calls=tuple(ledger),
+        calls=tuple(record.calls),
         changes=tuple(changes),
         trace=trace,
         context=context,
-        simulated=_simulated(ledger),
+        simulated=record.simulated,
+        reply_of=record.reply_of,
     )
 
 
-def _ended(turn: Turn, ledger: list[Call], status: RunStatus, error: str, *, retry_s: float) -> FinishedRun:
+def _ended(turn: Turn, record: _Record, status: RunStatus, error: str, *, retry_s: float) -> FinishedRun:
     planned = turn.planned
     return FinishedRun(
         run_id=planned.run_id,
@@ -130,15 +184,12 @@ def _ended(turn: Turn, ledger: list[Call], status: RunStatus, error: str, *, ret
         agent=planned.work.agent,
         status=status,
         error=plain_text(error),
-        calls=tuple(ledger),
+        calls=tuple(record.calls),
         trace=FAILURE_TRACE if status is RunStatus.FAILED else None,
-        simulated=_simulated(ledger),
+        simulated=record.simulated,
+        reply_of=record.reply_of,
         retry_ms=round(retry_s * 1_000),
     )
-
-
-def _simulated(ledger: list[Call]) -> bool:
-    return bool(ledger) and ledger[-1].simulated
 
 
 def _backoff(attempt: int) -> float:

@@ -20,6 +20,7 @@ from orchestrator.facts import (
     PriceUnknown,
     ProviderAlarm,
     Pruned,
+    ReplyReused,
     RunBegun,
     RunCommitted,
     RunRefused,
@@ -55,7 +56,7 @@ def sentence(fact: Fact, name: str) -> str:
             return _of_a_provider(fact)
         case StoreAway() | StoreBack() | SignalsUp() | SignalsDown() | Pruned():
             return _of_supabase(fact)
-        case RunBegun() | RunRefused() | RunCommitted() | AgentBroke() | OutcomeDropped():
+        case RunBegun() | RunRefused() | RunCommitted() | ReplyReused() | AgentBroke() | OutcomeDropped():
             return f"{who}: {_of_a_run(fact)}"
         case StackClaimed() | StackSettled() | StackUnreadable() | CycleBroke() | LeaseLost():
             return f"{who}: {_of_a_stack(fact)}"
@@ -125,7 +126,7 @@ def _of_supabase(fact: StoreAway | StoreBack | SignalsUp | SignalsDown | Pruned)
             assert_never(fact)
 
 
-def _of_a_run(fact: RunBegun | RunRefused | RunCommitted | AgentBroke | OutcomeDropped) -> str:
+def _of_a_run(fact: RunBegun | RunRefused | RunCommitted | ReplyReused | AgentBroke | OutcomeDropped) -> str:
     match fact:
         case RunBegun():
             again = f", attempt {fact.attempt}" if fact.attempt > 1 else ""
@@ -134,6 +135,8 @@ def _of_a_run(fact: RunBegun | RunRefused | RunCommitted | AgentBroke | OutcomeD
             return f"the {fact.agent} may not begin ({fact.verdict}): {fact.reason}"
         case RunCommitted():
             return _of_an_end(fact)
+        case ReplyReused():
+            return f"the {fact.agent} takes the reply that was paid for before (call {fact.call[:_SHORT_ID]})"
         case AgentBroke():
             return f"a bug in the {fact.agent} ({fact.where}): {_last_line(fact.error)}"
         case OutcomeDropped():

@@ -1,6 +1,6 @@
 """What the daemon says to the database's verbs and what it hears: the values on both sides of ``store``.
 
-The verbs themselves are SQL functions in ``supabase/migrations``; this is their contract, version 1.
+The verbs themselves are SQL functions in ``supabase/migrations``; this is their contract, version 2.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
+from agents.snapshot import NOWHERE, Surroundings
 from agents.work import Item, Work
 from orchestrator.llm.values import Call
 
-VERSION = 1
+VERSION = 2
 
 
 class BeginVerdict(StrEnum):
@@ -61,16 +62,30 @@ class ClaimedStack(Answer):
 class Claim(Answer):
     now: AwareDatetime
     next_wake_at: AwareDatetime | None = None
+    surroundings: Surroundings | None = None
     stacks: tuple[ClaimedStack, ...] = ()
+
+    @property
+    def around(self) -> Surroundings:
+        return self.surroundings or NOWHERE
+
+
+class KeptReply(Answer):
+    """A reply that was paid for and stored, but whose run's effects did not land."""
+
+    call_id: UUID
+    ask_hash: str
+    simulated: bool
+    body: str
 
 
 class BegunRun(Answer):
     run_id: UUID
     verdict: BeginVerdict
     reason: str | None = None
-    retry_at: AwareDatetime | None = None
     attempt: int = 1
     artifact: str | None = None
+    kept: tuple[KeptReply, ...] | None = None
 
 
 class Begun(Answer):
@@ -161,6 +176,7 @@ class FinishedRun:
     context: dict[str, Any] | None = None
     simulated: bool = False
     retry_ms: int | None = None
+    reply_of: UUID | None = None
 
     def as_wire(self) -> dict[str, Any]:
         return {
@@ -176,6 +192,7 @@ class FinishedRun:
             "context": self.context,
             "simulated": self.simulated,
             "retry_ms": self.retry_ms,
+            "reply_of": None if self.reply_of is None else str(self.reply_of),
         }
 
 

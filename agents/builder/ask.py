@@ -38,9 +38,7 @@ def context(snapshot: Snapshot, work: Work) -> dict[str, Any]:
         "task": "build",
         "stack": {"id": str(snapshot.stack.id), "name": snapshot.stack.name, "phase": snapshot.stack.phase},
         "idea": {"title": idea.title, "description": cut(idea.description, 2000)} if idea else None,
-        "todo": {"id": str(todo.id), "content": todo.content, "attempts": todo.attempts, "last_error": todo.last_error}
-        if todo
-        else None,
+        "todo": {"id": str(todo.id), "content": todo.content, "last_error": todo.last_error} if todo else None,
         "done": [one.content for one in snapshot.done],
         "review_issues": list(last_review(snapshot).issues),
         "limits": {"max_bytes": MAX_BYTES, "network": False, "storage": False, "files": 1},

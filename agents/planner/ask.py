@@ -26,9 +26,11 @@ TASKS = {
 
 def ask(snapshot: Snapshot, work: Work) -> Ask:
     kind = work.key.partition(":")[0]
+    task, shown = TASKS.get(kind, TASKS["timer"]), context(snapshot, kind)
     return Ask(
         system=instructions(__package__),
-        user=with_context(TASKS.get(kind, TASKS["timer"]), context(snapshot, kind)),
+        user=with_context(task, shown),
+        question=with_context(task, shown | {"clock": None}),
         output=PlannerReply,
         temperature=0.8,
         max_output_tokens=4000,

@@ -16,9 +16,11 @@ MAX_SOURCE = 50_000
 
 
 def ask(snapshot: Snapshot, work: Work) -> Ask:
+    task, shown = "Review the newest version of the page.", context(snapshot)
     return Ask(
         system=instructions(__package__),
-        user=with_context("Review the newest version of the page.", context(snapshot)),
+        user=with_context(task, shown),
+        question=with_context(task, shown | {"clock": None}),
         output=ReviewerReply,
         temperature=0.3,
         max_output_tokens=2000,

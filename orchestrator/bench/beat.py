@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import statistics
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID, uuid4
@@ -12,7 +14,8 @@ from supabase import AsyncClient, AsyncClientOptions, acreate_client
 
 from orchestrator.bench.agents import NAMES, bench_agents
 from orchestrator.bench.meter import Reading, open_meter, peak_rss_mb
-from orchestrator.bench.model import bench_model
+from orchestrator.bench.model import CannedModel, bench_model
+from orchestrator.bench.plain import open_pool, play_plain
 from orchestrator.config import Config
 from orchestrator.daemon import run_daemon
 from orchestrator.facts import BatchSent, BeatDone, Fact, RunCommitted, SignalsUp
@@ -22,6 +25,7 @@ MESSAGES = 10
 CHUNK = 500
 PART = 100  # ids in one address line
 LIMIT_S = 900.0
+PAIRS = 5  # of ours and plain, in turns, so that a noisy minute meets both
 
 
 @dataclass(slots=True, kw_only=True)
@@ -65,80 +69,133 @@ class _Tally:
                 pass
 
 
-async def bench_beat(
-    config: Config,
-    *,
-    stacks: int,
-    latency: tuple[float, float] = (0.0, 0.0),
-    cycles: int = 1,
-    daemons: int = 1,
-    parallel: bool = False,
-    wire: bool = False,
-    db_admin_url: str | None = None,
-    server_pid: int | None = None,
-) -> dict[str, Any]:
-    """Play ``stacks`` fresh stacks until each agent ran ``cycles`` times; the stacks are deleted afterwards.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """What is played: how many stacks, how slow the model (seconds, drawn between two bounds), how often, by whom."""
 
-    The clock runs from the UPDATE that plays them to the last verdict. Figures of the database and the server are None
-    without ``db_admin_url`` and ``server_pid``. Raises StoreError, and TimeoutError after fifteen minutes.
+    stacks: int
+    latency: tuple[float, float] = (0.0, 0.0)
+    cycles: int = 1
+    daemons: int = 1
+    parallel: bool = False
+    wire: bool = False
+
+    @property
+    def runs(self) -> int:
+        return self.stacks * len(NAMES) * self.cycles
+
+    @property
+    def ideal_s(self) -> float:
+        stages = self.cycles * (1 if self.parallel else len(NAMES))
+        return stages * sum(self.latency) / 2
+
+    def as_values(self) -> dict[str, Any]:
+        return {
+            "stacks": self.stacks,
+            "latency": f"{self.latency[0]:g}-{self.latency[1]:g}",
+            "cycles": self.cycles,
+            "daemons": self.daemons,
+            "parallel": self.parallel,
+            "wire": self.wire,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    """Where it is measured. Figures of the database and the server are None without their addresses."""
+
+    config: Config
+    db_url: str | None = None
+    db_admin_url: str | None = None
+    server_pid: int | None = None
+
+
+async def bench_beat(ground: Ground, shape: Shape) -> dict[str, Any]:
+    """Play fresh stacks until each agent ran ``cycles`` times; the stacks are deleted afterwards.
+
+    The clock runs from the UPDATE that plays them to the last verdict. Raises StoreError, and TimeoutError after
+    fifteen minutes.
     """
-    tally = _Tally(wanted=stacks * len(NAMES) * cycles, daemons=daemons)
-    config = config.model_copy(update={"slots": max(1, -(-stacks // daemons))})
-    options = AsyncClientOptions(auto_refresh_token=False, persist_session=False)
-    client = await acreate_client(config.supabase_url, config.service_key.get_secret_value(), options)
-    ids = await _seed(client, stacks)
-    try:
-        async with (
-            open_meter(db_admin_url, server_pid) as meter,
-            bench_model(*latency, wire=wire) as model,
-            anyio.create_task_group() as group,
-        ):
+    tally = _Tally(wanted=shape.runs, daemons=shape.daemons)
+    config = ground.config.model_copy(update={"slots": max(1, -(-shape.stacks // shape.daemons))})
+    async with (
+        _seeded(ground, shape.stacks) as (client, ids),
+        open_meter(ground.db_admin_url, ground.server_pid) as meter,
+        bench_model(*shape.latency, wire=shape.wire) as model,
+        anyio.create_task_group() as group,
+    ):
 
-            async def daemon() -> None:
-                agents = bench_agents(rounds=cycles, parallel=parallel)
-                await run_daemon(config, observer=tally.observe, agents=agents, providers=[model])
+        async def daemon() -> None:
+            agents = bench_agents(rounds=shape.cycles, parallel=shape.parallel)
+            await run_daemon(config, observer=tally.observe, agents=agents, providers=[model])
 
-            for _ in range(daemons):
-                group.start_soon(daemon)
-            with anyio.fail_after(LIMIT_S):
-                await tally.listening.wait()
-                before, started = await meter.read(), anyio.current_time()
-                await _play(client, ids)
-                await tally.done.wait()
-                wall_s, after = anyio.current_time() - started, await meter.read()
-            group.cancel_scope.cancel()
-    finally:
-        with anyio.CancelScope(shield=True):
-            await _delete(client, ids)
-            await client.postgrest.aclose()
-    stages = cycles * (1 if parallel else len(NAMES))
-    return _figures(tally, before, after, wall_s=wall_s, ideal_s=stages * sum(latency) / 2) | {
-        "stacks": stacks,
-        "latency": f"{latency[0]:g}-{latency[1]:g}",
-        "cycles": cycles,
-        "daemons": daemons,
-        "parallel": parallel,
-        "wire": wire,
-    }
+        for _ in range(shape.daemons):
+            group.start_soon(daemon)
+        with anyio.fail_after(LIMIT_S):
+            await tally.listening.wait()
+            before, started = await meter.read(), anyio.current_time()
+            await _play(client, ids)
+            await tally.done.wait()
+            wall_s, after = anyio.current_time() - started, await meter.read()
+        group.cancel_scope.cancel()
+    return _spent(before, after, runs=tally.runs, wall_s=wall_s, ideal_s=shape.ideal_s) | _noted(tally)
 
 
-def _figures(tally: _Tally, before: Reading, after: Reading, *, wall_s: float, ideal_s: float) -> dict[str, Any]:
+async def bench_plain(ground: Ground, shape: Shape) -> dict[str, Any]:
+    """The same job by the driver alone, on the same database; the same figures as far as there are any."""
+    assert ground.db_url is not None
+    async with (
+        _seeded(ground, shape.stacks) as (_, ids),
+        open_meter(ground.db_admin_url, None) as meter,
+        open_pool(ground.db_url) as pool,
+    ):
+        model = CannedModel(low=shape.latency[0], high=shape.latency[1])
+        before, started = await meter.read(), anyio.current_time()
+        await play_plain(pool, ids, model, cycles=shape.cycles, parallel=shape.parallel)
+        wall_s, after = anyio.current_time() - started, await meter.read()
+    found = _spent(before, after, runs=shape.runs, wall_s=wall_s, ideal_s=shape.ideal_s)
+    if found["statements_per_run"] is not None:  # the meter leaves out BEGIN and COMMIT; four statements share them
+        found["transactions_per_run"] = round(found["statements_per_run"] - 3, 3)
+        found["statements_per_run"] = round(found["statements_per_run"] + 2, 3)
+    return found
+
+
+async def compare_plain(ground: Ground, shape: Shape) -> dict[str, Any]:
+    """Ours and plain in turns; medians of five, with plain's and the ratios beside ours."""
+    ours, plain = [], []
+    for _ in range(PAIRS):
+        ours.append(await bench_beat(ground, shape))
+        plain.append(await bench_plain(ground, shape))
+    middle, yardstick = medians(ours), medians(plain)
+    return middle | {"plain": yardstick, "ratio": ratios(middle, yardstick)}
+
+
+def medians(rounds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The median of each figure; None where one round has none."""
+    found: dict[str, Any] = {}
+    for name in rounds[0]:
+        values = [figures[name] for figures in rounds]
+        found[name] = None if None in values else round(statistics.median(values), 4)
+    return found
+
+
+def ratios(ours: Mapping[str, Any], plain: Mapping[str, Any]) -> dict[str, float | None]:
+    """Ours over plain, for what both sides have and a smaller figure is the better one."""
+    names = ("wall_s", "db_cpu_ms_per_run", "client_cpu_ms_per_run", "statements_per_run", "wal_kb_per_run")
+    return {name: round(ours[name] / plain[name], 3) if ours[name] and plain[name] else None for name in names}
+
+
+def _spent(before: Reading, after: Reading, *, runs: int, wall_s: float, ideal_s: float) -> dict[str, Any]:
     def per_run(name: str, scale: float = 1.0) -> float | None:
         first, last = getattr(before, name), getattr(after, name)
-        return None if first is None or last is None else round((last - first) * scale / tally.runs, 3)
+        return None if first is None or last is None else round((last - first) * scale / runs, 3)
 
-    lags = sorted(tally.lags_ms) or [0.0]
     return {
         "wall_s": round(wall_s, 4),
         "ideal_s": round(ideal_s, 4),
         "overhead_s": round(wall_s - ideal_s, 4),
-        "runs": tally.runs,
-        "failed_runs": tally.wrong,
-        "runs_per_s": round(tally.runs / wall_s, 1),
-        "calls_per_run": round(tally.calls / tally.runs, 3),
-        "claim_ms": None if tally.first_claim_ms is None else round(tally.first_claim_ms, 1),
-        "commit_ms": round(covered(tally.commits) * 1_000, 1),
-        "beat_lag_p95_ms": round(lags[int(len(lags) * 0.95) - (len(lags) == 1)], 1),
+        "runs": runs,
+        "runs_per_s": round(runs / wall_s, 1),
         "statements_per_run": per_run("statements"),
         "transactions_per_run": per_run("transactions"),
         "wal_kb_per_run": per_run("wal_bytes", 1 / 1024),
@@ -149,6 +206,17 @@ def _figures(tally: _Tally, before: Reading, after: Reading, *, wall_s: float, i
     }
 
 
+def _noted(tally: _Tally) -> dict[str, Any]:
+    lags = sorted(tally.lags_ms) or [0.0]
+    return {
+        "failed_runs": tally.wrong,
+        "calls_per_run": round(tally.calls / tally.runs, 3),
+        "claim_ms": None if tally.first_claim_ms is None else round(tally.first_claim_ms, 1),
+        "commit_ms": round(covered(tally.commits) * 1_000, 1),
+        "beat_lag_p95_ms": round(lags[int(len(lags) * 0.95) - (len(lags) == 1)], 1),
+    }
+
+
 def covered(spans: Sequence[tuple[float, float]]) -> float:
     """How long at least one of these spans (start, end) lasted: calls that overlap count once."""
     total, reached = 0.0, float("-inf")
@@ -156,6 +224,20 @@ def covered(spans: Sequence[tuple[float, float]]) -> float:
         total += max(0.0, end - max(start, reached))
         reached = max(reached, end)
     return total
+
+
+@asynccontextmanager
+async def _seeded(ground: Ground, stacks: int) -> AsyncIterator[tuple[AsyncClient, list[UUID]]]:
+    """Fresh idle stacks for the length of the block, and a client that may play them."""
+    options = AsyncClientOptions(auto_refresh_token=False, persist_session=False)
+    client = await acreate_client(ground.config.supabase_url, ground.config.service_key.get_secret_value(), options)
+    ids = await _seed(client, stacks)
+    try:
+        yield client, ids
+    finally:
+        with anyio.CancelScope(shield=True):
+            await _delete(client, ids)
+            await client.postgrest.aclose()
 
 
 async def _seed(client: AsyncClient, stacks: int) -> list[UUID]:

@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from orchestrator.bench.beat import bench_beat
+from orchestrator.bench.beat import Ground, Shape, bench_beat, compare_plain
 from orchestrator.cli.daemon import daemon_settings, told_to_people
 from orchestrator.cli.embedded import discard_data, open_minibase
 from orchestrator.cli.errors import CliError, ExitCode
@@ -56,25 +56,46 @@ def bench() -> None:
 )
 @click.option("--parallel", is_flag=True, help="All four agents together instead of one after another.")
 @click.option("--wire", is_flag=True, help="Ask the model through the provider's SDK.")
+@click.option(
+    "--compare",
+    type=click.Choice(["plain"]),
+    help="Measure the same job without an orchestrator in turns with ours; medians of five.",
+)
 @json_option
-def beat(*, stacks: int, latency: Latency, as_json: bool, **shape: Any) -> None:
+def beat(*, latency: Latency, compare: str | None, as_json: bool, **shape: Any) -> None:
     """Play N fresh stacks of four agents each and time them until the last one has committed."""
     found: dict[str, Any] = {}
-    run_until_signal(_measure, found, partial(bench_beat, stacks=stacks, latency=latency, **shape))
+    measure = bench_beat if compare is None else compare_plain
+    run_until_signal(_measure, found, partial(measure, shape=Shape(latency=latency, **shape)))
     if not found:
         raise CliError("stopped before there was a figure")
     if as_json:
         print_json(found)
         return
+    _print_figures(found)
+
+
+def _print_figures(found: dict[str, Any]) -> None:
+    """A line a figure; beside it plain's and the ratio, where they were measured."""
+    plain, ratio = found.pop("plain", None), found.pop("ratio", {})
+    if plain is not None:
+        click.echo(f"{'':<24} {'ours':<12} {'plain':<12} ratio")
     for name, value in found.items():
-        click.echo(f"{name:<24} {value}")
+        beside = "" if plain is None else f" {plain.get(name, '')!s:<12} {ratio.get(name, '')}"
+        click.echo(f"{name:<24} {value!s:<12}{beside}".rstrip())
 
 
 async def _measure(found: dict[str, Any], measure: partial[Any]) -> None:
     async with _open_target() as (target, pid):
-        settings = daemon_settings(os.environ, Path.cwd(), target)
+        shape: Shape = measure.keywords["shape"]
+        if measure.func is compare_plain and target.db_url is None:
+            raise CliError(
+                "plain goes straight to Postgres: set DB_URL beside SUPABASE_URL, or unset both", ExitCode.USAGE
+            )
+        config = daemon_settings(os.environ, Path.cwd(), target)
+        ground = Ground(config=config, db_url=target.db_url, db_admin_url=target.db_admin_url, server_pid=pid)
         with told_to_people():
-            found.update(await measure(settings, db_admin_url=target.db_admin_url, server_pid=pid))
+            found.update(await measure(ground) | shape.as_values())
 
 
 @asynccontextmanager

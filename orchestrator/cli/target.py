@@ -28,7 +28,8 @@ class Target:
 
 
 def from_environment(environ: Mapping[str, str]) -> Target | None:
-    """The target that SUPABASE_URL names, or None where it is not set.
+    """The target that SUPABASE_URL names, or None where it is not set; DB_URL and DB_ADMIN_URL, which measuring reads,
+    come along where they are set, under the names of `supabase status`.
 
     Raises CliError for a malformed URL, a missing key, or a key that cannot be the service key.
     """
@@ -47,6 +48,8 @@ def from_environment(environ: Mapping[str, str]) -> Target | None:
         service_key=checked_service_key(environ[name].strip(), name),
         publishable_key=public,
         found="SUPABASE_URL is set",
+        db_url=environ.get("DB_URL", "").strip() or None,
+        db_admin_url=environ.get("DB_ADMIN_URL", "").strip() or None,
     )
 
 

@@ -71,6 +71,7 @@ class _UnfitError(Exception):
 class _Attempt:
     provider: Provider
     request: Request
+    ask_hash: str
     ledger: list[Call]
     started: float
 
@@ -197,7 +198,13 @@ class Chain:
             timeout_s=timeout,
         )
         reply = await self._call(
-            _Attempt(provider=provider, request=request, ledger=talk.ledger, started=self._clock())
+            _Attempt(
+                provider=provider,
+                request=request,
+                ask_hash=prompt.ask_hash,
+                ledger=talk.ledger,
+                started=self._clock(),
+            )
         )
         parsed = _read(reply, prompt.output)
         try:
@@ -261,6 +268,7 @@ class Chain:
             finish_reason=reply.finish_reason,
             error=error,
             simulated=provider.simulated,
+            ask_hash=attempt.ask_hash,
             reply=reply.text or None,
         )
         ledger.append(call)

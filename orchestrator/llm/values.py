@@ -25,6 +25,7 @@ class Prompt:
     temperature: float
     max_output_tokens: int
     tier: Tier
+    ask_hash: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +111,7 @@ class Call:
     finish_reason: str | None
     error: str | None
     simulated: bool
+    ask_hash: str
     reply: str | None
 
     def as_wire(self) -> dict[str, Any]:
@@ -126,6 +128,7 @@ class Call:
             "finish_reason": self.finish_reason,
             "error": self.error,
             "simulated": self.simulated,
+            "ask_hash": self.ask_hash,
             "reply": self.reply,
         }
 

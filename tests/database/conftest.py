@@ -38,6 +38,13 @@ def schema(server: Server) -> Iterator[Endpoint]:
         portal.call(drop_database, clone)
 
 
+def read_snapshot(own: dict[str, Any], around: dict[str, Any]) -> dict[str, Any]:
+    """A stack's own part and what it sees of the surroundings, in one, as the daemon's agents see it."""
+    unread = [around["broadcasts"][n] for n in own["unread"]]
+    neighbours = [neighbour for neighbour in around["neighbours"] if neighbour["id"] != own["stack"]["id"]]
+    return own | {"team_messages": own["team_messages"] + unread, "neighbours": neighbours}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Database:
     """One test's database, seen by the roles of the API."""
@@ -48,7 +55,7 @@ class Database:
 
     async def verb(self, verb: str, /, **request: Any) -> dict[str, Any]:
         """Call a machine verb as the daemon does: its own transaction, as service_role."""
-        body = orjson.dumps({"v": 1, **request}).decode()
+        body = orjson.dumps({"v": 2, **request}).decode()
         async with self.machine.transaction():
             await self.machine.execute("set local role service_role")
             await self.machine.execute("""select set_config('request.jwt.claims', '{"role":"service_role"}', true)""")
@@ -85,7 +92,9 @@ class Database:
             "claim_due_stacks",
             **{"worker": worker or uuid.uuid4(), "max": 100, "lease_ms": 15000, "cadence_ms": 10000, **request},
         )
-        return answer["stacks"]
+        return [
+            stack | {"snapshot": read_snapshot(stack["snapshot"], answer["surroundings"])} for stack in answer["stacks"]
+        ]
 
     async def begin(self, claimed: dict[str, Any], agent: str = "builder", **run: Any) -> dict[str, Any]:
         """Begin one run on a claimed stack: the request's run, with the database's answer under "answer"."""

@@ -341,8 +341,8 @@ async def test_bad_requests_say_what_is_missing(db):
     with pytest.raises(asyncpg.PostgresError, match='lacks "max"') as missing:
         await db.verb("claim_due_stacks", worker=uuid.uuid4(), lease_ms=1, cadence_ms=1)
     assert missing.value.sqlstate == "SB001"
-    with pytest.raises(asyncpg.PostgresError, match="version 2") as version:
-        await db.verb("prune", v=2)
+    with pytest.raises(asyncpg.PostgresError, match="version 1") as version:
+        await db.verb("prune", v=1)
     assert version.value.sqlstate == "SB002"
     await db.stack()
     [claimed] = await db.claim()

@@ -34,6 +34,7 @@ PROMPT = Prompt(
     temperature=0.5,
     max_output_tokens=100,
     tier="small",
+    ask_hash="asked",
 )
 
 

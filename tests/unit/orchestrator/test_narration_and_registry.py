@@ -24,6 +24,7 @@ from orchestrator.facts import (
     PriceUnknown,
     ProviderAlarm,
     Pruned,
+    ReplyReused,
     RunBegun,
     RunCommitted,
     RunRefused,
@@ -75,6 +76,7 @@ EVERY_FACT: tuple[Fact, ...] = (
     CycleBroke(stack="s1", error="a\nKeyError: 1"),
     RunBegun(stack="s1", agent="builder", run="r1", priority=1, reason="a todo", attempt=2),
     RunRefused(stack="s1", agent="builder", verdict="paused", reason="by SQL"),
+    ReplyReused(stack="s1", agent="builder", run="r1", call="c1"),
     RUN,
     BatchSent(verb="commit_runs", items=1, took_ms=3),
     CallAttempted(

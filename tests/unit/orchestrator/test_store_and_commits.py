@@ -56,7 +56,7 @@ def unreachable(verb: str, request: dict[str, Any]) -> httpx.Response:
         (lambda *_: error(403, message="permission denied", code="42501"), StoreFault.DENIED, "service key"),
         (lambda *_: error(404, message="no function", code="PGRST202"), StoreFault.UNMIGRATED, "minibase migrate"),
         (lambda *_: error(400, message="run newer migrations", code="SB002"), StoreFault.UNMIGRATED, "newer"),
-        (lambda *_: httpx.Response(200, json={"v": 1, "version": 2}), StoreFault.UNMIGRATED, "version 2"),
+        (lambda *_: httpx.Response(200, json={"v": 2, "version": 3}), StoreFault.UNMIGRATED, "version 3"),
         (lambda *_: error(400, message="the request lacks x", code="SB001"), StoreFault.REFUSED, "lacks"),
         (lambda *_: error(400, message="bad uuid", code="22P02"), StoreFault.REFUSED, "22P02"),
     ],
@@ -83,7 +83,7 @@ def committed(request: dict[str, Any], verdict: str = "done") -> httpx.Response:
     return httpx.Response(
         200,
         json={
-            "v": 1,
+            "v": 2,
             "now": NOW,
             "next_wake_at": None,
             "runs": [{"run_id": r["run_id"], "verdict": verdict, "reason": None} for r in request["runs"]],
