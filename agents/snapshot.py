@@ -9,6 +9,7 @@ refused, because a wait computed from it would be wrong by hours without anybody
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any, Literal
 from uuid import UUID
 
@@ -156,23 +157,28 @@ class Snapshot(Fact):
     visitor_messages: tuple[VisitorMessage, ...] = ()
     conversation: tuple[Exchange, ...] = ()
     team_messages: tuple[TeamMessage, ...] = ()
-    unread: tuple[int, ...] = ()
+    heard: tuple[int, ...] = ()
     neighbours: tuple[Neighbour, ...] = ()
     artifact: Artifact | None = None
 
     @classmethod
     def read(cls, own: Mapping[str, Any], around: Surroundings = NOWHERE) -> Snapshot:
-        """A stack's own part with its share of the surroundings: the broadcasts that ``unread`` counts off, the others.
+        """A stack's own part with its share of the surroundings: broadcasts it has not heard, and the others.
 
-        Raises ValidationError, and IndexError where ``unread`` names a broadcast that is not there.
+        Raises ValidationError.
         """
         snapshot = cls.model_validate(own)
-        heard = [*snapshot.team_messages, *(around.broadcasts[place] for place in snapshot.unread)]
-        heard.sort(key=lambda message: (message.created_at, message.id))
-        others = tuple(other for other in around.neighbours if other.id != snapshot.stack.id)
-        if not heard and not others:
-            return snapshot
-        shares = {"team_messages": tuple(heard[:MOST_MESSAGES]), "neighbours": others[:MOST_NEIGHBOURS]}
+        stack, heard = snapshot.stack, frozenset(snapshot.heard)
+        news = (
+            message
+            for place, message in enumerate(around.broadcasts)
+            if message.from_stack_id != stack.id and message.created_at > stack.created_at and place not in heard
+        )
+        messages = [*snapshot.team_messages, *islice(news, MOST_MESSAGES)]
+        if snapshot.team_messages:
+            messages.sort(key=lambda message: (message.created_at, message.id))
+        others = [other for other in around.neighbours if other.id != stack.id]
+        shares = {"team_messages": tuple(messages[:MOST_MESSAGES]), "neighbours": tuple(others[:MOST_NEIGHBOURS])}
         return snapshot.model_copy(update=shares)
 
     def agent(self, name: str) -> AgentState:

@@ -73,7 +73,7 @@ async def run_cycle(claimed: ClaimedStack, around: Surroundings, live: LiveCycle
     """Run one cycle of a leased stack, which sees ``around`` what all stacks of its claim do, and settle it."""
     try:
         snapshot = Snapshot.read(claimed.snapshot, around)
-    except (ValidationError, IndexError) as error:
+    except ValidationError as error:
         crew.observer(StackUnreadable(stack=str(claimed.stack_id), error=str(error)))
         due = Due(after=UNREADABLE_WAIT, reason="the daemon cannot read this stack; see its log")
         await _settle(claimed, (), due, crew)

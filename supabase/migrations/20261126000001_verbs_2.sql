@@ -55,16 +55,18 @@ language sql stable set search_path = '' as $$ select jsonb_build_object('v', 2,
 
 -- Locks what it can get of these stacks, row and schedule, in id order.
 create function internal.hold_stacks(stacks uuid[]) returns internal.held_stack[]
-language sql set search_path = '' as $$
-  select coalesce(array_agg(row(l.id, l.state, l.fence, l.wakes, l.by_hand)::internal.held_stack), '{}')
-  from (
-    select a.id, a.execution_state as state, s.fence, s.wakes, s.by_hand
-    from public.agent_stacks a join public.stack_schedule s on s.stack_id = a.id
-    where a.id = any (stacks)
-    order by a.id
-    for no key update of a, s skip locked
-  ) l
-$$;
+language plpgsql set search_path = '' as $$
+begin
+  return (
+    select coalesce(array_agg(row(l.id, l.state, l.fence, l.wakes, l.by_hand)::internal.held_stack), '{}')
+    from (
+      select a.id, a.execution_state as state, s.fence, s.wakes, s.by_hand
+      from public.agent_stacks a join public.stack_schedule s on s.stack_id = a.id
+      where a.id = any (stacks)
+      order by a.id
+      for no key update of a, s skip locked
+    ) l);
+end $$;
 
 -- Gives back what unfinished runs own. 'abandoned' (their worker died) costs the item an attempt, and leaves a row in the ledger,
 -- because the model may have been paid; others do neither.
@@ -105,101 +107,98 @@ end $$;
 
 -- claim_due_stacks ------------------------------------------------------------------------------------------------------
 
--- The newest broadcasts, oldest first. Their place in this list is what a snapshot's `unread` names, so both must be read in one
--- statement. The newest 50 after a stack was made are among the newest 50 of all.
-create function internal.broadcasts() returns table (n integer, id uuid, from_stack_id uuid, content text, hop smallint, created_at timestamptz)
-language sql stable set search_path = '' as $$
-  select (row_number() over (order by m.created_at, m.id) - 1)::integer, m.*
-  from (
-    select b.id, b.from_stack_id, b.content, b.hop, b.created_at from public.messages b
-    where b.message_type = 'broadcast' order by b.created_at desc, b.id desc limit 50) m
-$$;
-
--- What all stacks see alike, read once a claim.
-create function internal.surroundings() returns json
-language sql stable set search_path = '' as $$
-  select json_build_object(
-    'broadcasts', (
-      select coalesce(json_agg(b order by b.created_at, b.id), '[]') from (
-        select m.id, m.from_stack_id, f.participant_name as from_name, m.content, 'broadcast' as message_type, m.hop, m.created_at
-        from internal.broadcasts() m left join public.agent_stacks f on f.id = m.from_stack_id) b),
-    'neighbours', (
-      select coalesce(json_agg(n), '[]') from (
-        select o.id, o.participant_name as name from public.agent_stacks o order by o.id limit 21) n))
-$$;
-
--- What the agents of these stacks see of their own. Bounded lists; artifact bodies come with begin_runs, for whom they concern.
+-- A claim's answer: what the agents of these stacks see, in one statement: what all of them see alike (the newest broadcasts, oldest first; some of the
+-- other stacks), and each one's own. Bounded lists; artifact bodies come with begin_runs, for whom they concern. `heard` counts off,
+-- by their place, the broadcasts that a stack has read; the newest 50 after it was made are among the newest 50 of all.
 -- json, not jsonb: this is written once and read elsewhere, and jsonb would be built anew at every level of nesting.
-create function internal.snapshots(stacks uuid[], cadence_ms integer) returns table (stack_id uuid, snapshot json)
-language sql stable set search_path = '' as $$
-  with clock as materialized (select internal.clock() as now),
-  unread as (
-    select a.id as stack_id, array_agg(b.n order by b.n) as numbers
-    from public.agent_stacks a
-    join internal.broadcasts() b on b.created_at > a.created_at and b.from_stack_id is distinct from a.id
-    left join public.message_reads r on r.message_id = b.id and r.stack_id = a.id
-    where a.id = any (stacks) and r.message_id is null
-    group by a.id)
-  select a.id, json_build_object(
-    'now', clock.now,
-    'stack', json_build_object(
-      'id', a.id, 'name', a.participant_name, 'phase', a.phase, 'execution_state', a.execution_state, 'team_type', a.team_type,
-      'priority', a.priority, 'cadence_ms', coalesce(a.cadence_s * 1000, cadence_ms), 'created_at', a.created_at,
-      'started_at', a.started_at, 'total_cycles', s.total_cycles),
-    'idea', (
-      select json_build_object('id', i.id, 'title', i.title, 'description', i.description, 'status', i.status, 'created_by', i.created_by)
-      from public.project_ideas i where i.stack_id = a.id),
-    'agents', (
-      select coalesce(json_object_agg(g.agent_type, json_build_object(
-        'memory', g.memory, 'inbox', g.inbox, 'context', g.current_context, 'last_run_at', g.last_run_at)), '{}')
-      from public.agent_states g where g.stack_id = a.id),
-    'todos', (
-      select coalesce(json_agg(t order by t.priority desc, t.created_at, t.id), '[]') from (
-        select d.id, d.content, d.status, d.priority, d.assigned_to, d.assigned_by, d.attempts, d.available_at, d.last_error, d.created_at
-        from public.todos d where d.stack_id = a.id and d.status in ('pending', 'in_progress', 'failed')
-        order by d.status = 'failed', d.priority desc, d.created_at limit 60) t),
-    'todo_counts', (
-      select coalesce(json_object_agg(c.status, c.n), '{}') from (
-        select d.status, count(*) as n from public.todos d where d.stack_id = a.id group by d.status) c),
-    'done', (
-      select coalesce(json_agg(t order by t.completed_at desc), '[]') from (
-        select d.id, d.content, d.completed_at from public.todos d
-        where d.stack_id = a.id and d.status = 'completed' order by d.completed_at desc limit 10) t),
-    'visitor_messages', (
-      select coalesce(json_agg(t order by t.created_at, t.id), '[]') from (
-        select u.id, u.sender_name, u.content, u.created_at, u.attempts, u.available_at from public.user_messages u
-        where u.stack_id = a.id and u.status = 'waiting' order by u.created_at, u.id limit 20) t),
-    'conversation', (
-      select coalesce(json_agg(t order by t.answered_at), '[]') from (
-        select u.sender_name, u.content, m.content as reply, u.answered_at
-        from public.user_messages u join public.messages m on m.id = u.response_id
-        where u.stack_id = a.id and u.status = 'answered' order by u.created_at desc limit 10) t),
-    -- Direct messages, and broadcasts that a run took and gave back; broadcasts nobody touched are in `unread`.
-    'team_messages', (
-      select coalesce(json_agg(t order by t.created_at, t.id), '[]') from (
-        select m.id, m.from_stack_id, f.participant_name as from_name, m.content, m.message_type, m.hop, m.created_at,
-          m.attempts, m.available_at
-        from (
-          select d.*, coalesce(r.attempts, 0) as attempts, r.available_at
-          from public.messages d left join public.message_reads r on r.message_id = d.id and r.stack_id = a.id
-          where d.to_stack_id = a.id and d.message_type = 'direct' and coalesce(r.status, 'waiting') = 'waiting'
-          union all
-          select d.*, r.attempts, r.available_at
-          from public.message_reads r join public.messages d on d.id = r.message_id
-          where r.stack_id = a.id and r.status = 'waiting' and d.message_type = 'broadcast'
-        ) m left join public.agent_stacks f on f.id = m.from_stack_id
-        where m.from_stack_id is distinct from a.id
-        order by m.created_at, m.id limit 20) t),
-    'unread', coalesce(unread.numbers, '{}'),
-    'artifact', (
-      select json_build_object('id', f.id, 'version', f.version, 'type', f.type, 'metadata', f.metadata, 'size_bytes', f.size_bytes,
-        'todo_id', f.todo_id, 'created_at', f.created_at, 'content', null)
-      from public.artifacts f where f.stack_id = a.id order by f.version desc limit 1))
-  from clock, public.agent_stacks a
-  join public.stack_schedule s on s.stack_id = a.id
-  left join unread on unread.stack_id = a.id
-  where a.id = any (stacks)
-$$;
+create function internal.sight(stacks uuid[], cadence_ms integer, t timestamptz) returns json
+language plpgsql stable set search_path = '' as $$
+begin
+  return (
+    with broadcast as materialized (
+      select (row_number() over (order by m.created_at, m.id) - 1)::integer as place, m.*
+      from (
+        select b.id, b.from_stack_id, b.content, b.hop, b.created_at from public.messages b
+        where b.message_type = 'broadcast' order by b.created_at desc, b.id desc limit 50) m
+    ), heard as (
+      select r.stack_id, array_agg(b.place order by b.place) as places
+      from broadcast b join public.message_reads r on r.message_id = b.id
+      where r.stack_id = any (stacks) group by r.stack_id
+    )
+    select json_build_object('v', 2, 'now', t, 'next_wake_at', internal.next_wake(),
+      'surroundings', json_build_object(
+        'broadcasts', (
+          select coalesce(json_agg(x order by x.created_at, x.id), '[]') from (
+            select b.id, b.from_stack_id, f.participant_name as from_name, b.content, 'broadcast' as message_type, b.hop, b.created_at
+            from broadcast b left join public.agent_stacks f on f.id = b.from_stack_id) x),
+        'neighbours', (
+          select coalesce(json_agg(n), '[]') from (
+            select o.id, o.participant_name as name from public.agent_stacks o order by o.id limit 21) n)),
+      'stacks', (
+        select json_agg(json_build_object(
+          'stack_id', s.stack_id, 'fence', s.fence, 'wakes', s.wakes, 'due_at', s.due_at, 'lease_expires_at', s.lease_expires_at,
+          'overruns', s.overruns, 'snapshot', own.snapshot) order by s.due_at)
+        from public.agent_stacks a
+        join public.stack_schedule s on s.stack_id = a.id
+        left join heard on heard.stack_id = a.id
+        cross join lateral (
+          select json_build_object(
+            'now', t,
+            'stack', json_build_object(
+              'id', a.id, 'name', a.participant_name, 'phase', a.phase, 'execution_state', a.execution_state, 'team_type', a.team_type,
+              'priority', a.priority, 'cadence_ms', coalesce(a.cadence_s * 1000, cadence_ms), 'created_at', a.created_at,
+              'started_at', a.started_at, 'total_cycles', s.total_cycles),
+            'idea', (
+              select json_build_object('id', i.id, 'title', i.title, 'description', i.description, 'status', i.status, 'created_by', i.created_by)
+              from public.project_ideas i where i.stack_id = a.id),
+            'agents', (
+              select coalesce(json_object_agg(g.agent_type, json_build_object(
+                'memory', g.memory, 'inbox', g.inbox, 'context', g.current_context, 'last_run_at', g.last_run_at)), '{}')
+              from public.agent_states g where g.stack_id = a.id),
+            'todos', (
+              select coalesce(json_agg(x order by x.priority desc, x.created_at, x.id), '[]') from (
+                select d.id, d.content, d.status, d.priority, d.assigned_to, d.assigned_by, d.attempts, d.available_at, d.last_error, d.created_at
+                from public.todos d where d.stack_id = a.id and d.status in ('pending', 'in_progress', 'failed')
+                order by d.status = 'failed', d.priority desc, d.created_at limit 60) x),
+            'todo_counts', (
+              select coalesce(json_object_agg(c.status, c.n), '{}') from (
+                select d.status, count(*) as n from public.todos d where d.stack_id = a.id group by d.status) c),
+            'done', (
+              select coalesce(json_agg(x order by x.completed_at desc), '[]') from (
+                select d.id, d.content, d.completed_at from public.todos d
+                where d.stack_id = a.id and d.status = 'completed' order by d.completed_at desc limit 10) x),
+            'visitor_messages', (
+              select coalesce(json_agg(x order by x.created_at, x.id), '[]') from (
+                select u.id, u.sender_name, u.content, u.created_at, u.attempts, u.available_at from public.user_messages u
+                where u.stack_id = a.id and u.status = 'waiting' order by u.created_at, u.id limit 20) x),
+            'conversation', (
+              select coalesce(json_agg(x order by x.answered_at), '[]') from (
+                select u.sender_name, u.content, m.content as reply, u.answered_at
+                from public.user_messages u join public.messages m on m.id = u.response_id
+                where u.stack_id = a.id and u.status = 'answered' order by u.created_at desc limit 10) x),
+            -- Direct messages, and broadcasts that a run took and gave back; broadcasts nobody touched are among the surroundings.
+            'team_messages', (
+              select coalesce(json_agg(x order by x.created_at, x.id), '[]') from (
+                select m.id, m.from_stack_id, f.participant_name as from_name, m.content, m.message_type, m.hop, m.created_at,
+                  m.attempts, m.available_at
+                from (
+                  select d.*, coalesce(r.attempts, 0) as attempts, r.available_at
+                  from public.messages d left join public.message_reads r on r.message_id = d.id and r.stack_id = a.id
+                  where d.to_stack_id = a.id and d.message_type = 'direct' and coalesce(r.status, 'waiting') = 'waiting'
+                  union all
+                  select d.*, r.attempts, r.available_at
+                  from public.message_reads r join public.messages d on d.id = r.message_id
+                  where r.stack_id = a.id and r.status = 'waiting' and d.message_type = 'broadcast'
+                ) m left join public.agent_stacks f on f.id = m.from_stack_id
+                where m.from_stack_id is distinct from a.id
+                order by m.created_at, m.id limit 20) x),
+            'heard', coalesce(heard.places, '{}'),
+            'artifact', (
+              select json_build_object('id', f.id, 'version', f.version, 'type', f.type, 'metadata', f.metadata, 'size_bytes', f.size_bytes,
+                'todo_id', f.todo_id, 'created_at', f.created_at, 'content', null)
+              from public.artifacts f where f.stack_id = a.id order by f.version desc limit 1)) as snapshot) own
+        where a.id = any (stacks))));
+end $$;
 
 -- How many more stacks may be under lease, where the fleet has a limit. Counting and claiming must not overlap with another
 -- daemon's; whoever finds it counting claims nothing now and asks again.
@@ -223,7 +222,6 @@ declare
   chosen uuid := request ->> 'stack_id';
   claimed uuid[];
   orphaned uuid[];
-  seen json;
 begin
   perform internal.open_request(request, 'worker', 'max', 'lease_ms', 'cadence_ms');
 
@@ -256,17 +254,9 @@ begin
         by_hand = chosen is not null,
         due_at = coalesce(due_at, t)   -- if this worker dies, the end of its lease must find the stack due
       where stack_id = any (claimed);
-    select json_build_object('surroundings', internal.surroundings(), 'stacks', (
-        select json_agg(json_build_object(
-          'stack_id', s.stack_id, 'fence', s.fence, 'wakes', s.wakes, 'due_at', s.due_at, 'lease_expires_at', s.lease_expires_at,
-          'overruns', s.overruns, 'snapshot', p.snapshot) order by s.due_at)
-        from public.stack_schedule s
-        join internal.snapshots(claimed, (request ->> 'cadence_ms')::integer) p on p.stack_id = s.stack_id))
-      into seen;
+    return internal.sight(claimed, (request ->> 'cadence_ms')::integer, t);
   end if;
-
-  return json_build_object('v', 2, 'now', t, 'next_wake_at', internal.next_wake(),
-    'surroundings', seen -> 'surroundings', 'stacks', coalesce(seen -> 'stacks', '[]'));
+  return json_build_object('v', 2, 'now', t, 'next_wake_at', internal.next_wake(), 'surroundings', null, 'stacks', '[]'::json);
 end $$;
 
 -- begin_runs ------------------------------------------------------------------------------------------------------------
@@ -335,43 +325,47 @@ end $$;
 
 -- The verdict of each asked run; 'free' means that nothing but its item can still stand in the way.
 create function internal.judge_begins(runs internal.planned_run[], held internal.held_stack[]) returns internal.verdict[]
-language sql set search_path = '' as $$
-  select array_agg(row(r.run_id, r.stack_id, r.agent, j.verdict, case j.verdict
-      when 'busy' then 'somebody else is writing to the stack'
-      when 'paused' then 'the stack is paused'
-      when 'stale' then case when e.id is not null then 'this run already ended as ' || e.status
-        else 'the fence is ' || h.fence || ', the run''s is ' || r.fence end
-      when 'stopped' then case when h.id is null then 'the stack was deleted' else 'the stack is ' || h.state end
-    end)::internal.verdict)
-  from unnest(runs) r
-  left join unnest(held) h on h.id = r.stack_id
-  left join public.agent_executions e on e.id = r.run_id
-  cross join lateral (select case
-    when e.status = 'running' then 'begun'   -- the answer to the first asking was lost
-    when e.id is not null then 'stale'
-    when h.id is null then case when exists (select from public.agent_stacks a where a.id = r.stack_id) then 'busy' else 'stopped' end
-    when h.fence <> r.fence then case when h.state = 'stopped' then 'stopped' else 'stale' end
-    when h.by_hand or h.state = 'running' then 'free'
-    when h.state = 'paused' then 'paused'
-    else 'stopped' end as verdict) j
-$$;
+language plpgsql set search_path = '' as $$
+begin
+  return (
+    select array_agg(row(r.run_id, r.stack_id, r.agent, j.verdict, case j.verdict
+        when 'busy' then 'somebody else is writing to the stack'
+        when 'paused' then 'the stack is paused'
+        when 'stale' then case when e.id is not null then 'this run already ended as ' || e.status
+          else 'the fence is ' || h.fence || ', the run''s is ' || r.fence end
+        when 'stopped' then case when h.id is null then 'the stack was deleted' else 'the stack is ' || h.state end
+      end)::internal.verdict)
+    from unnest(runs) r
+    left join unnest(held) h on h.id = r.stack_id
+    left join public.agent_executions e on e.id = r.run_id
+    cross join lateral (select case
+      when e.status = 'running' then 'begun'   -- the answer to the first asking was lost
+      when e.id is not null then 'stale'
+      when h.id is null then case when exists (select from public.agent_stacks a where a.id = r.stack_id) then 'busy' else 'stopped' end
+      when h.fence <> r.fence then case when h.state = 'stopped' then 'stopped' else 'stale' end
+      when h.by_hand or h.state = 'running' then 'free'
+      when h.state = 'paused' then 'paused'
+      else 'stopped' end as verdict) j);
+end $$;
 
 -- What may have been answered already, by run: the stored replies to earlier runs of the same stack, agent and work whose effects
 -- did not land. Whether one of them answers the very same question the asker knows, by `ask_hash`.
 create function internal.kept_replies(runs internal.planned_run[]) returns jsonb
-language sql stable set search_path = '' as $$
-  select jsonb_object_agg(k.run_id, k.replies)
-  from (
-    select r.run_id, jsonb_agg(jsonb_build_object('call_id', c.id, 'ask_hash', c.ask_hash, 'simulated', c.simulated, 'body', b.body)
-      order by c.created_at desc, c.attempt desc) as replies
-    from unnest(runs) r
-    join public.agent_executions e on e.stack_id = r.stack_id and e.agent_type = r.agent and e.work_key = r.key
-      and e.status in ('abandoned', 'stale', 'stopped')
-    join public.llm_calls c on c.run_id = e.id and c.error is null and c.finish_reason is distinct from 'length' and c.ask_hash is not null
-    join public.llm_replies b on b.call_id = c.id
-    where not exists (select from public.agent_executions u where u.reply_of = c.id and u.status = 'completed')
-    group by r.run_id) k
-$$;
+language plpgsql stable set search_path = '' as $$
+begin
+  return (
+    select jsonb_object_agg(k.run_id, k.replies)
+    from (
+      select r.run_id, jsonb_agg(jsonb_build_object('call_id', c.id, 'ask_hash', c.ask_hash, 'simulated', c.simulated, 'body', b.body)
+        order by c.created_at desc, c.attempt desc) as replies
+      from unnest(runs) r
+      join public.agent_executions e on e.stack_id = r.stack_id and e.agent_type = r.agent and e.work_key = r.key
+        and e.status in ('abandoned', 'stale', 'stopped')
+      join public.llm_calls c on c.run_id = e.id and c.error is null and c.finish_reason is distinct from 'length' and c.ask_hash is not null
+      join public.llm_replies b on b.call_id = c.id
+      where not exists (select from public.agent_executions u where u.reply_of = c.id and u.status = 'completed')
+      group by r.run_id) k);
+end $$;
 
 -- {v, worker, runs: [{run_id, stack_id, fence, agent, priority, reason, key, work_at, item, needs_artifact}]}
 -- -> {v, now, runs: [{run_id, verdict, reason, attempt, artifact, kept}]}
@@ -466,12 +460,14 @@ end $$;
 
 -- The changes of the runs that completed, one row each; n is a change's place in its run.
 create function internal.changes_of(runs internal.finished_run[]) returns internal.change[]
-language sql set search_path = '' as $$
-  select coalesce(array_agg(row(
-    r.run_id, r.stack_id, r.agent, coalesce(r.simulated, false), c.n, c.body ->> 'op', c.body)::internal.change), '{}')
-  from unnest(runs) r cross join lateral jsonb_array_elements(coalesce(r.changes, '[]')) with ordinality as c(body, n)
-  where r.status = 'completed'
-$$;
+language plpgsql set search_path = '' as $$
+begin
+  return (
+    select coalesce(array_agg(row(
+      r.run_id, r.stack_id, r.agent, coalesce(r.simulated, false), c.n, c.body ->> 'op', c.body)::internal.change), '{}')
+    from unnest(runs) r cross join lateral jsonb_array_elements(coalesce(r.changes, '[]')) with ordinality as c(body, n)
+    where r.status = 'completed');
+end $$;
 
 -- Stacks of which somebody else holds a row that these runs will write: a person's open or bulk UPDATE. What is free is locked
 -- here, so that the commit waits for no row, in whatever order others take theirs.
@@ -515,26 +511,28 @@ end $$;
 -- One verdict a run. A run seen before has its old one; the rest is the fence's word. 'valid' means that its effects may land.
 create function internal.judge_commits(runs internal.finished_run[], changes internal.change[], held internal.held_stack[])
 returns internal.verdict[]
-language sql set search_path = '' as $$
-  select coalesce(array_agg(row(r.run_id, r.stack_id, r.agent, case
-      when e.status in ('completed', 'deferred') then 'done'
-      when e.status = 'abandoned' then 'stale'
-      when e.status <> 'running' then e.status
-      when h.id is null and a.id is not null then 'busy'
-      when a.id is null then 'stopped'
-      when h.fence <> r.fence then case when h.state = 'stopped' then 'stopped' else 'stale' end
-      when e.id is null then 'stale'
-      when w.run_id is not null then 'busy'
-      else 'valid' end,
-    case when e.status <> 'running' then e.error end)::internal.verdict), '{}')
-  from unnest(runs) r
-  left join unnest(held) h on h.id = r.stack_id
-  left join public.agent_stacks a on a.id = r.stack_id
-  left join public.agent_executions e on e.id = r.run_id
-  left join (   -- runs that write to a stack somebody else holds
-    select distinct c.run_id from unnest(changes) c join public.agent_stacks b on b.id = (c.body ->> 'to_stack_id')::uuid
-    where c.op = 'send_message' and not exists (select from unnest(held) x where x.id = b.id)) w on w.run_id = r.run_id
-$$;
+language plpgsql set search_path = '' as $$
+begin
+  return (
+    select coalesce(array_agg(row(r.run_id, r.stack_id, r.agent, case
+        when e.status in ('completed', 'deferred') then 'done'
+        when e.status = 'abandoned' then 'stale'
+        when e.status <> 'running' then e.status
+        when h.id is null and a.id is not null then 'busy'
+        when a.id is null then 'stopped'
+        when h.fence <> r.fence then case when h.state = 'stopped' then 'stopped' else 'stale' end
+        when e.id is null then 'stale'
+        when w.run_id is not null then 'busy'
+        else 'valid' end,
+      case when e.status <> 'running' then e.error end)::internal.verdict), '{}')
+    from unnest(runs) r
+    left join unnest(held) h on h.id = r.stack_id
+    left join public.agent_stacks a on a.id = r.stack_id
+    left join public.agent_executions e on e.id = r.run_id
+    left join (   -- runs that write to a stack somebody else holds
+      select distinct c.run_id from unnest(changes) c join public.agent_stacks b on b.id = (c.body ->> 'to_stack_id')::uuid
+      where c.op = 'send_message' and not exists (select from unnest(held) x where x.id = b.id)) w on w.run_id = r.run_id);
+end $$;
 
 -- The effects of these changes on everything but the agents' own states, set-wise: the caller holds their stacks and has judged
 -- their fences. Raises when any row is refused.
@@ -646,7 +644,8 @@ end $$;
 -- The agents' own states, one write a run: memory by key, of the inbox only what was seen, context, and when it last ran.
 -- A run may change one key several times: its last word counts, and within one change `set` comes after `drop`.
 create function internal.write_states(runs internal.finished_run[], changes internal.change[], t timestamptz) returns void
-language sql set search_path = '' as $$
+language plpgsql set search_path = '' as $$
+begin
   update public.agent_states g set
       updated_at = t, last_run_at = x.started_at,
       current_context = case when jsonb_typeof(x.context) = 'object' then x.context else g.current_context end,
@@ -670,8 +669,8 @@ language sql set search_path = '' as $$
       select c.stack_id, c.author, array_agg(k.id) as ids
       from unnest(changes) c cross join lateral jsonb_array_elements_text(c.body -> 'ids') as k(id)
       where c.op = 'clear_inbox' group by c.stack_id, c.author) i on i.stack_id = x.stack_id and i.author = x.agent
-    where g.stack_id = x.stack_id and g.agent_type = x.agent
-$$;
+    where g.stack_id = x.stack_id and g.agent_type = x.agent;
+end $$;
 
 -- What these runs owned and did not finish goes back: a failure waits retry_ms and counts, the third one is final and visible;
 -- anything else (the model was away, the stack was stopped) gives the attempt back.
@@ -764,7 +763,8 @@ end $$;
 -- repeated one did its work before.
 create function internal.settle_stacks(settlements internal.settlement[], held internal.held_stack[], judged internal.verdict[],
   cadence_ms numeric, t timestamptz, out verdicts jsonb, out next_due timestamptz)
-language sql set search_path = '' as $$
+language plpgsql set search_path = '' as $$
+begin
   with asked as (
     select q.stack_id, q.fence, q.wakes, q.due_in_ms, h.fence as held_fence, f.stack_id is not null as refused
     from unnest(settlements) q
@@ -788,13 +788,15 @@ language sql set search_path = '' as $$
       when d.stack_id is not null or q.held_fence = q.fence then 'done'
       when q.held_fence is null and exists (select from public.agent_stacks a where a.id = q.stack_id) then 'busy'
       else 'stale' end)), '[]'), min(d.due_at)
-    from asked q left join settle d on d.stack_id = q.stack_id
-$$;
+    into verdicts, next_due
+    from asked q left join settle d on d.stack_id = q.stack_id;
+end $$;
 
 -- What people see of it, in one write a stack and only where it changes.
 create function internal.show_status(settlements internal.settlement[], held internal.held_stack[], judged internal.verdict[], t timestamptz)
 returns void
-language sql set search_path = '' as $$
+language plpgsql set search_path = '' as $$
+begin
   update public.stack_status s set
       activity = s.activity - n.over, updated_at = t,
       wait_reason = case when n.settled then n.wait_reason else s.wait_reason end,
@@ -811,8 +813,8 @@ language sql set search_path = '' as $$
       left join unnest(settlements) q on q.stack_id = h.id and q.fence = h.fence) n
     where s.stack_id = n.stack_id
       and (s.activity ?| n.over
-        or (n.settled and (s.wait_reason is distinct from n.wait_reason or s.wait_until is distinct from n.wait_until)))
-$$;
+        or (n.settled and (s.wait_reason is distinct from n.wait_reason or s.wait_until is distinct from n.wait_until)));
+end $$;
 
 -- {v, worker, runs: [...], settlements: [...]} -> {v, now, next_wake_at, runs: [{run_id, verdict, reason}], settled: [{stack_id, verdict}]}
 -- next_wake_at is the earliest due time that this commit made, null where it made none.

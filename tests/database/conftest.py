@@ -13,6 +13,7 @@ import orjson
 import pytest
 from anyio.from_thread import start_blocking_portal
 
+from agents.snapshot import Snapshot, Surroundings
 from minibase.postgres.database import clone_database, drop_database
 from minibase.postgres.endpoint import Endpoint, Login
 from minibase.postgres.server import Server
@@ -40,9 +41,7 @@ def schema(server: Server) -> Iterator[Endpoint]:
 
 def read_snapshot(own: dict[str, Any], around: dict[str, Any]) -> dict[str, Any]:
     """A stack's own part and what it sees of the surroundings, in one, as the daemon's agents see it."""
-    unread = [around["broadcasts"][n] for n in own["unread"]]
-    neighbours = [neighbour for neighbour in around["neighbours"] if neighbour["id"] != own["stack"]["id"]]
-    return own | {"team_messages": own["team_messages"] + unread, "neighbours": neighbours}
+    return Snapshot.read(own, Surroundings.model_validate(around)).model_dump(mode="json")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
