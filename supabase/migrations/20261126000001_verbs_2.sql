@@ -12,14 +12,31 @@ drop function internal.snapshots(uuid[], integer), internal.lock_stacks(uuid[]),
 
 -- A run's question and answer, beyond its end. `ask_hash` says which question the model was asked; `reply_of` names the ledger's
 -- row whose reply a run used without asking again.
-alter table public.llm_calls add column ask_hash text;
+alter table public.llm_calls add column ask_hash text, add column reply text;
+update public.llm_calls c set reply = r.body from public.llm_replies r where r.call_id = c.id;
+drop table public.llm_replies;
 alter table public.agent_executions add column reply_of uuid;
+comment on column public.llm_calls.reply is 'What the model answered, raw. Large ones lie beside the table, as Postgres keeps long values.';
 comment on column public.llm_calls.ask_hash is 'SHA-256 of what the model was asked; equal asks have equal hashes.';
 comment on column public.agent_executions.reply_of is 'The ledger''s row whose stored reply this run used instead of a new call.';
 -- Runs that ended without their effects although a reply may have come: few, and looked up at every begin.
 create index agent_executions_unlanded on public.agent_executions (stack_id, agent_type, work_key)
   where status in ('abandoned', 'stale', 'stopped');
 create index agent_executions_reply on public.agent_executions (reply_of) where reply_of is not null;
+
+-- What every run writes is indexed as little as its readers allow: rows that come in the order of time need no tree for it, and of
+-- the schedule, one row a stack, a scan is cheaper than keeping a tree. Rows rewritten in place find room on their page.
+drop index public.agent_executions_done, public.llm_calls_time, public.stack_schedule_due;
+create index agent_executions_done on public.agent_executions using brin (completed_at);
+create index llm_calls_time on public.llm_calls using brin (created_at);
+alter table public.stack_schedule set (fillfactor = 50);
+alter table public.stack_status set (fillfactor = 50);
+alter table public.agent_states set (fillfactor = 50);
+
+-- The machine keeps the rules itself: its rows pass the triggers of people's writes without a call.
+drop trigger todo_changed on public.todos;
+create trigger todo_changed before insert or update on public.todos
+  for each row when (coalesce(current_setting('stackbeat.machine', true), '') <> 'on') execute function internal.todo_changed();
 comment on table public.llm_calls is 'The ledger: every attempt at a model, paid or not. A run whose worker was lost has a row with the run''s id, no provider, and an error that begins with "lost": whether it was paid is not known.';
 
 create type internal.held_stack as (id uuid, state text, fence bigint, wakes bigint, by_hand boolean);
@@ -276,7 +293,7 @@ begin
       where d.id in (select w.id from wanted w) and d.status = 'pending' and coalesce(d.available_at, t) <= t
       order by d.id for no key update skip locked
     ), taken as (
-      update public.todos d set status = 'in_progress', run_id = w.run_id, attempts = d.attempts + 1
+      update public.todos d set status = 'in_progress', run_id = w.run_id, attempts = d.attempts + 1, updated_at = t
       from wanted w join free f on f.id = w.id
       where d.id = w.id and d.stack_id = w.stack_id
       returning d.run_id, d.attempts
@@ -356,13 +373,13 @@ begin
   return (
     select jsonb_object_agg(k.run_id, k.replies)
     from (
-      select r.run_id, jsonb_agg(jsonb_build_object('call_id', c.id, 'ask_hash', c.ask_hash, 'simulated', c.simulated, 'body', b.body)
+      select r.run_id, jsonb_agg(jsonb_build_object('call_id', c.id, 'ask_hash', c.ask_hash, 'simulated', c.simulated, 'body', c.reply)
         order by c.created_at desc, c.attempt desc) as replies
       from unnest(runs) r
       join public.agent_executions e on e.stack_id = r.stack_id and e.agent_type = r.agent and e.work_key = r.key
         and e.status in ('abandoned', 'stale', 'stopped')
-      join public.llm_calls c on c.run_id = e.id and c.error is null and c.finish_reason is distinct from 'length' and c.ask_hash is not null
-      join public.llm_replies b on b.call_id = c.id
+      join public.llm_calls c on c.run_id = e.id and c.error is null and c.reply is not null
+        and c.finish_reason is distinct from 'length' and c.ask_hash is not null
       where not exists (select from public.agent_executions u where u.reply_of = c.id and u.status = 'completed')
       group by r.run_id) k);
 end $$;
@@ -402,9 +419,7 @@ begin
         coalesce(o.attempt, 1), r.work_at, t
       from unnest(asked) r left join unnest(owned) o on o.run_id = r.run_id where r.run_id = any (begun);
     insert into public.agent_states (stack_id, agent_type)   -- a plug-in's first run here
-      select distinct r.stack_id, r.agent from unnest(asked) r
-      where r.run_id = any (begun)
-        and not exists (select from public.agent_states g where g.stack_id = r.stack_id and g.agent_type = r.agent)
+      select distinct r.stack_id, r.agent from unnest(asked) r where r.run_id = any (begun)
       on conflict (stack_id, agent_type) do nothing;
     update public.stack_status s
       set activity = s.activity || b.activity, wait_reason = null, wait_until = null, updated_at = t
@@ -433,29 +448,20 @@ end $$;
 
 -- commit_runs -----------------------------------------------------------------------------------------------------------
 
--- The ledger, whatever the fence says: money is spent. A row that stood for a lost worker's call gives way to what it reports late.
+-- The ledger, whatever the fence says: money is spent.
 create function internal.keep_ledger(runs internal.finished_run[], t timestamptz) returns void
 language plpgsql set search_path = '' as $$
 begin
-  delete from public.llm_calls where id = any (array(select r.run_id from unnest(runs) r));
-  with calls as materialized (
-    select r.run_id, r.stack_id, r.agent, c.*
+  insert into public.llm_calls (id, run_id, stack_id, agent_type, attempt, provider, model, tokens_in, tokens_out, tokens_cached,
+      cost_usd, latency_ms, finish_reason, error, simulated, ask_hash, reply, created_at)
+    select c.id, r.run_id, r.stack_id, r.agent, c.attempt, c.provider, c.model, coalesce(c.tokens_in, 0), coalesce(c.tokens_out, 0),
+      coalesce(c.tokens_cached, 0), coalesce(c.cost_usd, 0), coalesce(c.latency_ms, 0), c.finish_reason, c.error,
+      coalesce(c.simulated, false), c.ask_hash, c.reply, t
     from unnest(runs) r
     cross join lateral jsonb_to_recordset(coalesce(r.calls, '[]')) as c(id uuid, attempt smallint, provider text, model text,
       tokens_in integer, tokens_out integer, tokens_cached integer, cost_usd numeric, latency_ms integer, finish_reason text, error text,
       simulated boolean, ask_hash text, reply text)
-  ), kept as (
-    insert into public.llm_calls (id, run_id, stack_id, agent_type, attempt, provider, model, tokens_in, tokens_out, tokens_cached,
-        cost_usd, latency_ms, finish_reason, error, simulated, ask_hash, created_at)
-      select c.id, c.run_id, c.stack_id, c.agent, c.attempt, c.provider, c.model, coalesce(c.tokens_in, 0), coalesce(c.tokens_out, 0),
-        coalesce(c.tokens_cached, 0), coalesce(c.cost_usd, 0), coalesce(c.latency_ms, 0), c.finish_reason, c.error,
-        coalesce(c.simulated, false), c.ask_hash, t
-      from calls c
-      on conflict (id) do nothing
-      returning id
-  )
-  insert into public.llm_replies (call_id, body)
-    select c.id, c.reply from calls c join kept k on k.id = c.id where c.reply is not null;
+    on conflict (id) do nothing;
 end $$;
 
 -- The changes of the runs that completed, one row each; n is a change's place in its run.
@@ -552,23 +558,25 @@ begin
   end if;
   if 'update_todo' = any (ops) then
     update public.todos d
-      set content = coalesce(c.body ->> 'content', d.content), priority = coalesce((c.body ->> 'priority')::smallint, d.priority)
+      set content = coalesce(c.body ->> 'content', d.content), priority = coalesce((c.body ->> 'priority')::smallint, d.priority),
+        updated_at = t
       from unnest(changes) c
       where c.op = 'update_todo' and d.id = (c.body ->> 'id')::uuid and d.stack_id = c.stack_id and d.status in ('pending', 'failed');
   end if;
   if 'cancel_todo' = any (ops) then
-    update public.todos d set status = 'cancelled' from unnest(changes) c
+    update public.todos d set status = 'cancelled', updated_at = t from unnest(changes) c
       where c.op = 'cancel_todo' and d.id = (c.body ->> 'id')::uuid and d.stack_id = c.stack_id and d.status in ('pending', 'failed');
   end if;
   if 'finish_todo' = any (ops) then
-    update public.todos d set status = 'completed', completed_at = t, run_id = null, last_error = null from unnest(changes) c
+    update public.todos d set status = 'completed', completed_at = t, run_id = null, last_error = null, updated_at = t
+      from unnest(changes) c
       where c.op = 'finish_todo' and d.id = (c.body ->> 'id')::uuid and d.stack_id = c.stack_id and d.run_id = c.run_id;
   end if;
   if 'add_todo' = any (ops) then
     -- Microseconds apart, so that the order of the planner's list survives as the order of creation.
-    insert into public.todos (stack_id, content, priority, assigned_to, assigned_by, created_at)
+    insert into public.todos (stack_id, content, priority, assigned_to, assigned_by, created_at, updated_at)
       select c.stack_id, c.body ->> 'content', coalesce((c.body ->> 'priority')::smallint, 5),
-        coalesce(c.body ->> 'assigned_to', 'builder'), c.author, t + c.n * interval '1 microsecond'
+        coalesce(c.body ->> 'assigned_to', 'builder'), c.author, t + c.n * interval '1 microsecond', t
       from unnest(changes) c where c.op = 'add_todo' order by c.stack_id, c.n;
   end if;
   if 'publish_artifact' = any (ops) then
@@ -680,7 +688,7 @@ declare
   most constant integer := 3;
 begin
   if 'todo' = any (kinds) then
-    update public.todos d set run_id = null,
+    update public.todos d set run_id = null, updated_at = t,
         attempts = d.attempts - case when r.status = 'failed' then 0 else 1 end,
         status = case when r.status = 'failed' and d.attempts >= most then 'failed' else 'pending' end,
         available_at = t + make_interval(secs => coalesce(r.retry_ms, 0) / 1000.0),
@@ -857,7 +865,11 @@ begin
       array(select c from unnest(changes) c join unnest(judged) j on j.run_id = c.run_id where j.verdict = 'valid'), t);
     judged := landed || array(select j from unnest(judged) j where j.verdict <> 'valid');
   end if;
-  if exists (select from unnest(judged) j where j.verdict in ('stale', 'stopped')) then   -- they still get their end, where they are on record
+  if exists (select from unnest(judged) j where j.verdict in ('stale', 'stopped')) then
+    -- They still get their end, where they are on record, and what stood in the ledger for a lost worker's call gives way.
+    delete from public.llm_calls where id = any (array(
+      select r.run_id from unnest(runs) r join unnest(judged) j on j.run_id = r.run_id
+      where j.verdict in ('stale', 'stopped') and coalesce(jsonb_array_length(r.calls), 0) > 0));
     update public.agent_executions e set status = j.verdict, completed_at = t
       from unnest(judged) j where e.id = j.run_id and e.status = 'running' and j.verdict in ('stale', 'stopped');
   end if;

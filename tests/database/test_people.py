@@ -94,7 +94,6 @@ async def test_visitors_see_the_show_and_not_what_is_behind_it(db):
         "agent_states",
         "agent_executions",
         "llm_calls",
-        "llm_replies",
         "workers",
         "message_reads",
     ):
