@@ -7,7 +7,7 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from minibase.postgres.database import clone_database, drop_database
 from minibase.postgres.endpoint import Endpoint, Login
 from minibase.postgres.server import Server, ServerPlan, free_port, open_server
 
+FIGURE = "figure"
 _numbers = itertools.count(1)
 
 
@@ -74,3 +75,27 @@ async def endpoint(server: Server) -> AsyncIterator[Endpoint]:
     clone = await clone_database(server.endpoint, f"test_{next(_numbers)}")
     yield clone
     await drop_database(clone)
+
+
+@pytest.fixture
+def figure(record_property: Callable[[str, object], None]) -> Callable[[str, str], None]:
+    """Report something measured: printed under the test's name at the end of the session, asserted by nobody here."""
+
+    def report(what: str, value: str) -> None:
+        record_property(FIGURE, f"{what}: {value}")
+
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The figures of all tests that passed, also of those that ran in a worker's process."""
+    lines = [
+        f"{report.nodeid.partition('::')[2]}: {value}"
+        for report in terminalreporter.stats.get("passed", [])
+        for name, value in report.user_properties
+        if name == FIGURE
+    ]
+    if lines:
+        terminalreporter.section("figures")
+        for line in lines:
+            terminalreporter.write_line(line)
