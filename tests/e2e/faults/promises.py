@@ -50,7 +50,9 @@ AT_REST = """
     where s.lease_expires_at > clock_timestamp() or exists (
       select from agent_executions e where e.stack_id = a.id and e.status = 'running')"""
 
+# What daemons reported, and the runs that nobody reported of: their worker was lost, and so is what they may have cost.
 KNOWN = "select count(*) from llm_calls where coalesce(error, '') not like 'lost%%'"
+LOST = "select count(*) from llm_calls where error like 'lost%%'"
 SILENT = """
     select count(*) from agent_executions e where e.status = 'abandoned' and not exists (
       select from llm_calls c where c.run_id = e.id and coalesce(c.error, '') not like 'lost%%')"""
@@ -77,20 +79,22 @@ def assert_kept(place: Place, provider: Provider, *, unreported: int | None = 0,
 
 
 def assert_ledger(place: Place, provider: Provider, unreported: int | None, *, cut_short: bool = False) -> None:
-    """The ledger's rows are the calls that the provider counted, less those that died with their daemon.
+    """The ledger's rows are the calls that the provider counted, and one for each run that was lost with its worker.
 
-    `unreported` is how many those were; None where the test cannot know, then at most one an abandoned run.
+    `unreported` is how many calls those runs made; None where the test cannot know, then at most one each.
     `cut_short`: calls were cancelled at any moment, so some of them may have ended before the provider heard of them.
     """
     eventually(lambda: not provider.open, within=10, what="the provider's calls ended")
+    least = provider.count - (place.one(SILENT) if unreported is None else unreported)
+    place.until(KNOWN.replace("count(*)", "count(*) >= %s"), least, within=10)
+    known, lost, silent = place.one(KNOWN), place.one(LOST), place.one(SILENT)
+    assert lost == silent
     if unreported is None:
-        assert place.one(KNOWN) <= provider.count <= place.one(KNOWN) + place.one(SILENT)
-        return
-    expected = provider.count - unreported
-    place.until(KNOWN.replace("count(*)", "count(*) >= %s"), expected, within=10)
-    unsent = place.one(KNOWN) - expected
-    assert unsent <= (place.one("select count(*) from llm_calls where error = 'cancelled'") if cut_short else 0)
-    assert unreported <= place.one(SILENT)
+        assert known <= provider.count
+    else:
+        unsent = place.one("select count(*) from llm_calls where error = 'cancelled'") if cut_short else 0
+        assert unreported <= lost
+        assert known - least <= unsent
 
 
 # By the database's times: the next run of somebody else against the lease that nobody renewed.

@@ -93,7 +93,7 @@ STEPS = (
     ),
     Step(
         name="committed but not told so",
-        arm=lambda wire, _: wire.block(Side.AFTER, "commit_runs"),
+        arm=lambda wire, _: wire.block(Side.AFTER, "commit_runs", when=lambda asked, _: bool(asked["settlements"])),
         sprung=all_judged,
         unreported=0,
     ),

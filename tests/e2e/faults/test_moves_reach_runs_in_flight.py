@@ -9,7 +9,7 @@ import pytest
 from faults.place import CADENCE_S, HEARTBEAT_S, Place
 from faults.promises import assert_kept, built
 from faults.provider import Call, End, Provider
-from faults.wire import Wire
+from faults.wire import Side, Wire
 from processes import eventually
 
 # How long the provider may still see the call after the move, by architecture.md: with the signal, and without it.
@@ -89,4 +89,24 @@ def test_pause_lets_the_run_land_and_nothing_new_begins_until_resumed(
     assert place.one("select status from todos where content = 'Build part 1'") == "pending"
     place.move("running", flight.stack)
     built(place, 2)
+    assert_kept(place, provider)
+
+
+def test_a_reply_that_comes_after_the_stop_is_kept_and_not_bought_again(
+    place: Place, provider: Provider, wire: Wire, daemon: Any
+) -> None:
+    """It lands nothing, but its words are paid for: when the stack is played again they answer the same question."""
+    stack = place.stack("Owls", state="idle")
+    daemon("daemon", wire=wire)
+    commit = wire.block(Side.BEFORE, "commit_runs")
+    place.move("running", stack)
+    eventually(lambda: commit.reached, within=20, what="the commit on its way")
+    place.move("stopped", stack)
+    wire.lift(commit)
+    place.until("select count(*) = 1 from llm_calls where error is null")
+    assert place.one("select count(*) from artifacts") + place.one("select count(*) from agent_traces") == 0
+    provider.hold()
+    place.move("running", stack)
+    built(place, 1)
+    assert [call.role for call in provider.calls].count("builder") == 1
     assert_kept(place, provider)

@@ -89,8 +89,8 @@ def test_runs_in_flight_land_once(
         built(place, STACKS)
         answered(place, STACKS)
         assert process.poll() is None
-        again = place.one("select count(*) from agent_executions where status in ('abandoned', 'stale')")
-        figure(f"runs bought again, of {2 * STACKS}", str(again))
+        given_up = place.one("select count(*) from agent_executions where status in ('abandoned', 'stale')")
+        figure(f"runs abandoned by the daemon that had their replies, of {2 * STACKS}", str(given_up))
         assert_kept(place, provider)
 
 

@@ -12,7 +12,7 @@ from faults.provider import Provider
 from faults.wire import Side, Wire
 from processes import eventually
 
-BOUGHT_AGAIN = "select count(*) from agent_executions where status in ('abandoned', 'stale')"
+GIVEN_UP = "select count(*) from agent_executions where status in ('abandoned', 'stale')"
 # Longer than the lease, and nobody else is there to take over.
 SECONDS = pytest.mark.parametrize("seconds", [2.5 * LEASE_S, pytest.param(30, marks=pytest.mark.slow)])
 FAULTS = pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_replies_that_come_meanwhile_land_once(
     built(place, 5)
     answered(place, 5)
     assert process.poll() is None
-    figure("runs bought again, of 10", str(place.one(BOUGHT_AGAIN)))
+    figure("runs abandoned by the daemon that had their replies, of 10", str(place.one(GIVEN_UP)))
     assert_kept(place, provider)
 
 
@@ -77,5 +77,5 @@ def test_a_daemon_does_not_take_over_from_itself(place: Place, provider: Provide
     wire.lift(heartbeats)
     provider.release()
     built(place, 1)
-    assert place.one(BOUGHT_AGAIN) == 0
+    assert place.one(GIVEN_UP) == 0
     assert_kept(place, provider)
