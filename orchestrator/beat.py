@@ -12,6 +12,7 @@ from agents.snapshot import Surroundings
 from orchestrator.cycle import Crew, run_cycle
 from orchestrator.facts import BeatDone, CycleBroke, StackClaimed, StoreAway
 from orchestrator.fleet import Fleet, LiveCycle
+from orchestrator.pulse import Heart
 from orchestrator.store import Store, StoreError
 from orchestrator.verbs import Claim, ClaimedStack, seconds_until
 from orchestrator.wake import Wake
@@ -43,6 +44,7 @@ class Loop:
     fleet: Fleet
     crew: Crew
     wake: Wake
+    heart: Heart
     rhythm: Rhythm
     group: TaskGroup
 
@@ -53,6 +55,7 @@ class Loop:
             at_most = self.rhythm.cadence_s
             if self.fleet.free > 0:
                 try:
+                    await self.heart.beat_if_late()
                     await self._beat(cause)
                 except StoreError as error:
                     at_most = min(at_most, AWAY_WAIT_S)

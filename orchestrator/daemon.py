@@ -83,6 +83,7 @@ async def _serve(config: Config, engine: Engine, stopping: anyio.Event, observer
             fleet=engine.fleet,
             crew=engine.crew,
             wake=engine.wake,
+            heart=engine.heart,
             rhythm=engine.rhythm,
             group=group,
         )

@@ -12,9 +12,9 @@ from orchestrator.store import Store, StoreError
 from orchestrator.verbs import Lease, Pulse
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Heart:
-    """Beats every ``every_s`` under the worker's name."""
+    """Beats every ``every_s`` under the worker's name; ``renewed_at`` is when the last answered beat set out."""
 
     store: Store
     fleet: Fleet
@@ -23,6 +23,7 @@ class Heart:
     version: str
     every_s: float
     lease_ms: int
+    renewed_at: float = float("-inf")
 
     async def run(self) -> None:
         """Beat until cancelled; a missed beat is a fact, the lease outlives some of them."""
@@ -35,7 +36,7 @@ class Heart:
 
     async def beat(self, *, stopping: bool = False) -> None:
         """One heartbeat; raises StoreError."""
-        leases = self.fleet.leases()
+        set_out, leases = anyio.current_time(), self.fleet.leases()
         pulse = await self.store.heartbeat(
             leases,
             name=self.name,
@@ -44,7 +45,17 @@ class Heart:
             lease_ms=self.lease_ms,
             stopping=stopping,
         )
+        self.renewed_at = set_out
         self._apply(leases, pulse)
+
+    async def beat_if_late(self) -> None:
+        """Beat now where live leases may have expired unnoticed; raises StoreError.
+
+        After an outage, or a time in which this process stood still, its own stacks look like a dead worker's. A claim
+        would take them over from their own runs, and the replies that these hold would be bought again.
+        """
+        if len(self.fleet) and anyio.current_time() - self.renewed_at > self.lease_ms / 2_000:
+            await self.beat()
 
     def _apply(self, sent: tuple[Lease, ...], pulse: Pulse) -> None:
         stopped = {halted.stack_id for halted in pulse.halted if halted.execution_state == "stopped"}

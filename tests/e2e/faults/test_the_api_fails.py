@@ -36,7 +36,6 @@ def test_replies_that_come_meanwhile_land_once(
     provider: Provider,
     wire: Wire,
     daemon: Any,
-    figure: Any,
 ) -> None:
     stacks = [place.stack(f"Stack {n}", visitor=True, state="idle") for n in range(5)]
     provider.hold()
@@ -51,7 +50,7 @@ def test_replies_that_come_meanwhile_land_once(
     built(place, 5)
     answered(place, 5)
     assert process.poll() is None
-    figure("runs abandoned by the daemon that had their replies, of 10", str(place.one(GIVEN_UP)))
+    assert place.one(GIVEN_UP) == 0
     assert_kept(place, provider)
 
 
@@ -60,10 +59,6 @@ def claims(wire: Wire) -> int:
     return sum(verb == "claim_due_stacks" for verb, _ in wire.forwarded)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="claim_due_stacks takes the caller's own live stacks over as soon as their lease has expired",
-)
 def test_a_daemon_does_not_take_over_from_itself(place: Place, provider: Provider, wire: Wire, daemon: Any) -> None:
     """Its leases have expired, nobody else has its stacks, and its claim gets through before its heartbeat does."""
     place.move("running", place.stack("Owls", state="idle"))
@@ -73,7 +68,7 @@ def test_a_daemon_does_not_take_over_from_itself(place: Place, provider: Provide
     heartbeats = wire.block(Side.BEFORE, "heartbeat", status=500)
     seen = claims(wire)
     place.until("select lease_expires_at < clock_timestamp() + interval '0.5 s' from stack_schedule")
-    eventually(lambda: claims(wire) > seen + 4, within=20, what="claims after the lease's end")
+    eventually(lambda: len(heartbeats.reached) > 20 or claims(wire) > seen + 4, within=20, what="beats after that")
     wire.lift(heartbeats)
     provider.release()
     built(place, 1)
