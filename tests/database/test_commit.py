@@ -337,6 +337,23 @@ async def test_heartbeats_extend_report_lost_and_halted(db):
     assert {h["stack_id"]: h["execution_state"] for h in answer["halted"]} == {str(a): "paused", str(b): "stopped"}
 
 
+async def test_a_worker_that_leaves_signals_the_others_once(db):
+    """By touching the running stack that is due first: whoever hears it looks again."""
+    later, first, idle = await db.stack("Later"), await db.stack("First"), await db.stack("Idle", "idle")
+    await db.admin.execute("update stack_schedule set due_at = now() + '1 min' where stack_id = $1", later)
+    await db.admin.execute("update agent_stacks set woken_at = null")
+    beat = {"worker": str(uuid.uuid4()), "name": "d", "version": "1", "slots": 4, "lease_ms": 15_000}
+    touched = "select array_agg(id) from agent_stacks where woken_at is not null"
+    await db.verb("heartbeat", **beat)
+    assert await db.admin.fetchval(touched) is None
+    await db.verb("heartbeat", **beat, stopping=True)
+    assert await db.admin.fetchval(touched) == [first]
+    await db.admin.execute("update agent_stacks set woken_at = null")
+    await db.verb("heartbeat", **beat, stopping=True)
+    assert await db.admin.fetchval(touched) is None
+    assert await db.admin.fetchval("select due_at from stack_schedule where stack_id = $1", idle) is None
+
+
 async def test_bad_requests_say_what_is_missing(db):
     with pytest.raises(asyncpg.PostgresError, match='lacks "max"') as missing:
         await db.verb("claim_due_stacks", worker=uuid.uuid4(), lease_ms=1, cadence_ms=1)

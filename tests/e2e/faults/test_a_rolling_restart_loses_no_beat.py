@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 from typing import Any
 
-import pytest
 from faults.place import CADENCE_S, Place
 from faults.promises import assert_kept, built
 from faults.provider import Provider
@@ -44,10 +43,6 @@ def test_no_stack_waits_longer_than_its_cadence(place: Place, provider: Provider
     assert_kept(place, provider)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="nothing tells the others when a leaving daemon's stacks are due: they look at its lease's end or by timer",
-)
 def test_what_a_leaving_daemon_leaves_is_found_by_one_that_had_nothing_to_do(
     place: Place, provider: Provider, daemon: Any, figure: Any, tmp_path: Any
 ) -> None:
