@@ -12,15 +12,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import click
 
 from orchestrator.bench.beat import Ground, Shape, bench_beat, compare_plain
+from orchestrator.bench.control import bench_control
 from orchestrator.cli.daemon import daemon_settings, told_to_people
 from orchestrator.cli.embedded import discard_data, open_minibase
 from orchestrator.cli.errors import CliError, ExitCode
 from orchestrator.cli.output import json_option, print_json
 from orchestrator.cli.process import run_until_signal
 from orchestrator.cli.target import Target, from_environment
+from orchestrator.store import StoreError
 
 Latency = tuple[float, float]
 
@@ -83,6 +86,50 @@ def _print_figures(found: dict[str, Any]) -> None:
     for name, value in found.items():
         beside = "" if plain is None else f" {plain.get(name, '')!s:<12} {ratio.get(name, '')}"
         click.echo(f"{name:<24} {value!s:<12}{beside}".rstrip())
+
+
+@bench.command("control")
+@click.option("--tries", default=20, show_default=True, type=click.IntRange(1, 1000), help="Plays, and stops.")
+@click.option("--busy", default=0, show_default=True, type=click.IntRange(0, 10_000), help="Other stacks at work.")
+@click.option("--no-signals", is_flag=True, help="With realtime out of the daemon's reach.")
+@json_option
+def control(*, tries: int, busy: int, no_signals: bool, as_json: bool) -> None:
+    """Time plays and stops by plain SQL: until the first run has started, and until the model's call is cancelled."""
+    found: dict[str, Any] = {}
+    run_until_signal(_control, found, partial(bench_control, tries=tries, busy=busy, signals=not no_signals))
+    if not found:
+        raise CliError("stopped before there was a figure")
+    if as_json:
+        print_json(found)
+        return
+    for name, value in found.items():
+        click.echo(f"{name:<24} {_in_words(value)}")
+
+
+async def _control(found: dict[str, Any], measure: partial[Any]) -> None:
+    async with _open_target() as (target, _):
+        if target.db_url is None:
+            raise CliError(
+                "plays and stops go straight to Postgres: set DB_URL beside SUPABASE_URL, or unset both", ExitCode.USAGE
+            )
+        if measure.keywords["signals"] is False and not target.url.startswith("http://"):
+            raise CliError(f"realtime can be cut off from a plain http address only, not {target.url}", ExitCode.USAGE)
+        settings = daemon_settings(os.environ, Path.cwd(), target)
+        try:
+            found.update(await measure(settings, db_url=target.db_url))
+        except* TimeoutError as late:
+            raise CliError("the daemon did not do what a play or a stop asks for in time", ExitCode.NO_ANSWER) from late
+        except* StoreError as away:
+            raise CliError(str(away.exceptions[0]), ExitCode.NO_SUPABASE) from away
+        except* (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as refused:
+            sentence = f"the database at DB_URL does not do for this: {refused.exceptions[0]}"
+            raise CliError(sentence, ExitCode.NO_SUPABASE) from refused
+
+
+def _in_words(value: Any) -> str:
+    if not isinstance(value, dict):
+        return str(value)
+    return "  ".join(f"{name} {number}" for name, number in value.items())
 
 
 async def _measure(found: dict[str, Any], measure: partial[Any]) -> None:

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
-from figures import summary
 from fleet import Fleet, first_run, make_stack, move
 from page import open_browser, open_page, watch
 from playwright.async_api import Browser, Page
 from processes import Stack, make_workdir, running_stack
 from realtime import AsyncRealtimeClient, RealtimePostgresChangesListenEvent
 
+from orchestrator.bench.summary import summary
 from orchestrator.cli.embedded import discard_data
 
 PUSHES = 100
