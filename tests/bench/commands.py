@@ -11,6 +11,7 @@ from typing import Any
 import click
 from figures import machine, table
 from processes import clean_environment, stackbeat
+from soak import run_soak
 from ui import measure_ui
 
 BEAT_COLUMNS = (
@@ -66,6 +67,21 @@ def ui(*, stacks: int, delay: str, triggers: int, as_json: bool) -> None:
     click.echo(f"{found['playing']} playing, model delay {delay} s, {found['machine']}\n\n{table(rows)}\n")
     worst = found["ms"]["play to first trace painted"]["p95"]
     click.echo(f"The record's line: trigger to trace in the UI < 5000 ms. Here p95 is {worst} ms.")
+
+
+@bench.command()
+@click.option("--minutes", default=30.0, show_default=True, type=click.FloatRange(0.1), help="How long people act.")
+@click.option("--stacks", default=100, show_default=True, type=click.IntRange(1), help="How many play at any time.")
+@click.option("--daemons", default=2, show_default=True, type=click.IntRange(1), help="How many share them.")
+@click.option("--kill-every", default=60.0, show_default=True, type=click.FloatRange(1), help="Seconds between kills.")
+def soak(*, minutes: float, stacks: int, daemons: int, kill_every: float) -> None:
+    """Kill daemons under a working fleet that people interfere with; exit code 1 if an invariant is ever broken."""
+    found = asyncio.run(
+        run_soak(minutes=minutes, stacks=stacks, daemons=daemons, kill_every_s=kill_every, say=click.echo)
+    )
+    click.echo(json.dumps(found))
+    if found["violations"]:
+        raise SystemExit(1)
 
 
 def _one_beat(stacks: int, latency: str) -> dict[str, Any]:

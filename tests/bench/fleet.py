@@ -58,8 +58,8 @@ class Fleet:
         return silent
 
     async def _top_up(self) -> int:
-        playing: int = await self._pool.fetchval(
-            "select count(*) from agent_stacks where participant_name like 'Fleet %' and execution_state = 'running'"
+        playing: int = await self._pool.fetchval(  # those that somebody holds for a while go on afterwards
+            "select count(*) from agent_stacks where participant_name like 'Fleet %' and execution_state <> 'idle'"
         )
         for _ in range(self._size - playing):
             self._made += 1
