@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 
@@ -28,11 +29,21 @@ def load_agents(points: Iterable[EntryPoint] | None = None) -> Mapping[str, Agen
     return agents
 
 
+def _told(error: Exception) -> str:
+    """What went wrong and on which line of the plug-in."""
+    if isinstance(error, ImportError | AttributeError):
+        return str(error)
+    if isinstance(error, SyntaxError):
+        return f"SyntaxError: {error.msg} ({error.filename}, line {error.lineno})"
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} ({last.filename}, line {last.lineno})"
+
+
 def _load(point: EntryPoint) -> Agent:
     try:
         agent = point.load()
-    except (ImportError, AttributeError) as error:
-        raise RegistryError(f"the agent {point.name!r} ({point.value}) cannot be loaded: {error}") from error
+    except Exception as error:  # somebody else's code runs here: it may raise anything
+        raise RegistryError(f"the agent {point.name!r} ({point.value}) cannot be loaded: {_told(error)}") from error
     missing = [part for part in PARTS if not hasattr(agent, part)]
     if missing:
         raise RegistryError(f"the agent {point.name!r} ({point.value}) lacks {', '.join(missing)}")

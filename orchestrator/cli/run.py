@@ -6,27 +6,62 @@ import os
 import sys
 from pathlib import Path
 
+import anyio
 import click
 
 from orchestrator.cli.daemon import daemon_settings, is_simulated, run_daemon_for_people
-from orchestrator.cli.output import json_option, progress
+from orchestrator.cli.output import json_option, print_line, progress
 from orchestrator.cli.process import run_until_signal
 from orchestrator.cli.resolve import resolve, workdir_option
 from orchestrator.cli.welcome import SIMULATED_NOTICE
+from orchestrator.config import Config
+from orchestrator.facts import Observer
 from orchestrator.observers import json_lines
+
+# Never from the current folder, which is not the program's.
+PROGRAM = (sys.executable, "-P", "-c", "from orchestrator.cli import main; main(prog_name='stackbeat')")
 
 
 @click.command("run")
+@click.option("--reload", "reloads", is_flag=True, help="Drain and start again when the agents' source changes.")
+@click.option("--lifeline", type=int, hidden=True, help="Drain when this file descriptor is closed at its other end.")
 @workdir_option
 @json_option
-def run(workdir: Path, as_json: bool) -> None:
+def run(*, reloads: bool, lifeline: int | None, workdir: Path, as_json: bool) -> None:
     """Run the daemon only; several of them share one database. Ctrl-C lets its runs land first."""
     target = resolve(workdir)
     settings = daemon_settings(os.environ, workdir, target)
+    if reloads:
+        _run_reloading(workdir, settings, as_json=as_json)
+        return
     if as_json:
-        run_until_signal(run_daemon_for_people, settings, json_lines(sys.stdout))
+        run_until_signal(_run, settings, json_lines(sys.stdout), lifeline)
         return
     click.echo(f"daemon {settings.name!r} on {target.url} ({target.found})")
     if is_simulated(settings):
         click.echo(SIMULATED_NOTICE)
-    run_until_signal(run_daemon_for_people, settings, progress(sys.stdout))
+    run_until_signal(_run, settings, progress(sys.stdout), lifeline)
+
+
+def _run_reloading(workdir: Path, settings: Config, *, as_json: bool) -> None:
+    from orchestrator.cli.reload import keep_running
+
+    command = [*PROGRAM, "run", "--workdir", str(workdir), *(("--json",) if as_json else ())]
+
+    async def reloading() -> None:
+        await keep_running(command, workdir, grace_s=settings.grace_s, say=lambda text: print_line(text, err=True))
+
+    run_until_signal(reloading)
+
+
+async def _run(settings: Config, observer: Observer, lifeline: int | None) -> None:
+    async with anyio.create_task_group() as tasks:
+        if lifeline is not None:
+            tasks.start_soon(_cancel_when_closed, lifeline, tasks.cancel_scope)
+        await run_daemon_for_people(settings, observer)
+        tasks.cancel_scope.cancel()
+
+
+async def _cancel_when_closed(lifeline: int, scope: anyio.CancelScope) -> None:
+    await anyio.wait_readable(lifeline)
+    scope.cancel()

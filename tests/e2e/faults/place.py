@@ -115,12 +115,12 @@ class Place:
             *(state, list(stacks), list(stacks)),
         )
 
-    def daemon(self, log: Path, url: str, settings: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    def daemon(self, log: Path, url: str, settings: Mapping[str, str], *options: str) -> subprocess.Popen[bytes]:
         """`stackbeat run` against `url`, its facts in `log`."""
         environment = {"SUPABASE_URL": url, "SUPABASE_SECRET_KEY": self._values["SECRET_KEY"], **SETTINGS, **settings}
         with log.open("ab") as file:
             return subprocess.Popen(
-                stackbeat("run", "--json"),
+                stackbeat("run", "--json", *options),
                 cwd=self.workdir,
                 env=clean_environment(environment),
                 stdout=file,

@@ -5,6 +5,7 @@ import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import EntryPoint
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -164,11 +165,18 @@ def test_machines_read_every_fact_as_one_object() -> None:
     [
         ([], "no agents are installed"),
         ([("planner", "agents.nowhere:agent")], "cannot be loaded"),
+        ([("planner", "unfinished:agent")], r"unfinished:agent.*SyntaxError.*unfinished\.py, line 2"),
+        ([("planner", "careless:agent")], r"careless:agent.*ZeroDivisionError: .*careless\.py, line 1"),
         ([("planner", "json:dumps")], "lacks name"),
         ([("builder", "agents.planner:agent")], "calls itself 'planner'"),
         ([("planner", "agents.planner:agent")] * 2, "two plug-ins"),
     ],
 )
-def test_broken_plug_ins_are_refused_by_name(points: list[tuple[str, str]], words: str) -> None:
+def test_broken_plug_ins_are_refused_by_name(
+    points: list[tuple[str, str]], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "unfinished.py").write_text("agent = 1\ndef work(:\n")
+    (tmp_path / "careless.py").write_text("agent = 1 / 0\n")
+    monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(RegistryError, match=words):
         load_agents([EntryPoint(name, value, GROUP) for name, value in points])
