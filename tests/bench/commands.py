@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 from figures import machine, table
+from growth import measure_growth
 from processes import clean_environment, stackbeat
 from soak import run_soak
 from ui import measure_ui
@@ -82,6 +83,21 @@ def soak(*, minutes: float, stacks: int, daemons: int, kill_every: float) -> Non
     click.echo(json.dumps(found))
     if found["violations"]:
         raise SystemExit(1)
+
+
+@bench.command()
+@click.option("--agents", default="real", show_default=True, type=click.Choice(["real", "bench"]))
+@click.option("--stacks", default=20, show_default=True, type=click.IntRange(1), help="How many play at any time.")
+@click.option("--minutes", default=10.0, show_default=True, type=click.FloatRange(0.1))
+@click.option("--json", "as_json", is_flag=True)
+def growth(*, agents: str, stacks: int, minutes: float, as_json: bool) -> None:
+    """Rows and bytes per stack-hour and table, by a fleet at play with a model delay of 1-3 s (docs/growth.md)."""
+    found = asyncio.run(measure_growth(agents=agents, stacks=stacks, minutes=minutes))
+    if as_json:
+        click.echo(json.dumps(found))
+        return
+    tables = found.pop("tables")
+    click.echo(f"{found}\n\n{table(tables)}")
 
 
 def _one_beat(stacks: int, latency: str) -> dict[str, Any]:

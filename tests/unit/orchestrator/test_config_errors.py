@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.config import Config, ConfigError, ProviderName
+from orchestrator.config import Config, ConfigError, ProviderName, Retention
 
 URL = "http://127.0.0.1:54321"
 KEY = "sb_secret_abcdefghijklmnopqrstuv_12345678"
@@ -99,3 +99,9 @@ def test_latency_is_a_range(tmp_path: Path) -> None:
     latency = load(tmp_path, STACKBEAT_SIMULATED_LATENCY="1-3").models.simulated.latency
     assert (latency.low, latency.high) == (1, 3)
     assert load(tmp_path, "[models.simulated]\nlatency = 2").models.simulated.latency.high == 2
+
+
+def test_the_docs_name_every_limit_of_retention_with_its_default() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "growth.md").read_text()
+    for name, default in Retention().model_dump().items():
+        assert f"`{name}` | {default:g} |" in text
