@@ -30,6 +30,7 @@ class _Ticket(Generic[T, R]):
     item: T
     count: int
     size: int
+    since: float = field(default_factory=anyio.current_time)
     done: anyio.Event = field(default_factory=anyio.Event)
     results: list[R] = field(default_factory=list)
     error: Exception | None = None
@@ -49,13 +50,23 @@ class Batcher(Generic[T, R]):
         self._room = anyio.Semaphore(limits.waiting)
         self._waiting: deque[_Ticket[T, R]] = deque()
         self._arrived = anyio.Event()
+        self._unanswered: dict[_Ticket[T, R], None] = {}  # in the order of their coming
+
+    def oldest_s(self) -> float:
+        """How long the oldest item has been waiting for its result; 0 while there is none."""
+        oldest = next(iter(self._unanswered), None)
+        return 0.0 if oldest is None else anyio.current_time() - oldest.since
 
     async def submit(self, item: T, *, count: int = 1, size: int = 0) -> R:
         ticket: _Ticket[T, R] = _Ticket(item=item, count=count, size=size)
-        async with self._room:
-            self._waiting.append(ticket)
-            self._arrived.set()
-            await ticket.done.wait()
+        self._unanswered[ticket] = None
+        try:
+            async with self._room:
+                self._waiting.append(ticket)
+                self._arrived.set()
+                await ticket.done.wait()
+        finally:
+            del self._unanswered[ticket]
         if ticket.error is not None:
             raise ticket.error
         return ticket.results[0]

@@ -10,7 +10,7 @@ from anyio.abc import TaskGroup
 
 from agents.snapshot import Surroundings
 from orchestrator.cycle import Crew, run_cycle
-from orchestrator.facts import BeatDone, CycleBroke, StackClaimed, StoreAway
+from orchestrator.facts import BeatDone, CycleBroke, LeaseLost, StackClaimed
 from orchestrator.fleet import Fleet, LiveCycle
 from orchestrator.pulse import Heart
 from orchestrator.store import Store, StoreError
@@ -59,7 +59,7 @@ class Loop:
                     await self._beat(cause)
                 except StoreError as error:
                     at_most = min(at_most, AWAY_WAIT_S)
-                    self.crew.observer(StoreAway(verb="claim_due_stacks", error=str(error), retry_s=at_most))
+                    self.store.report_away("claim_due_stacks", error, at_most)
             cause = await self.wake.wait(at_most)
 
     async def _beat(self, cause: str) -> None:
@@ -82,7 +82,8 @@ class Loop:
             StackClaimed(stack=str(claimed.stack_id), name=name, fence=claimed.fence, overruns=claimed.overruns)
         )
         # The slot is taken here, not in the task: the next claim must already know of it.
-        self.fleet.enter(live)
+        if self.fleet.enter(live):
+            self.crew.observer(LeaseLost(stack=str(claimed.stack_id), cause="it ran out and was claimed anew"))
         self.group.start_soon(self._cycle, claimed, claim.around, live)
 
     async def _cycle(self, claimed: ClaimedStack, around: Surroundings, live: LiveCycle) -> None:

@@ -45,6 +45,9 @@ class Bundle:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdicts:
+    """``now`` is the database's time when it last judged; None where it refused to judge at all."""
+
+    now: datetime | None = None
     runs: tuple[RunVerdict, ...] = ()
     settled: CommitVerdict | None = None
 
@@ -67,6 +70,14 @@ class Committer:
             group.start_soon(self._begins.run)
             group.start_soon(self._commits.run)
 
+    def begins_wait_s(self) -> float:
+        """How long the oldest begin has been waiting for its answer."""
+        return self._begins.oldest_s()
+
+    def commits_wait_s(self) -> float:
+        """How long the oldest commit has been waiting for its answer."""
+        return self._commits.oldest_s()
+
     async def begin(self, run: PlannedRun) -> BegunRun:
         """Ask for one run; raises StoreError only if the database calls the request itself wrong."""
         for attempt in range(len(BUSY_WAIT_S) * 4):
@@ -82,23 +93,23 @@ class Committer:
             # A run may be busy because of its recipient's stack. Settling meanwhile would give up the fence it needs.
             runs = await self._commit(Bundle(runs=bundle.runs))
             rest = await self._commit(Bundle(settlement=bundle.settlement))
-            return Verdicts(runs=runs.runs, settled=rest.settled)
+            return Verdicts(now=runs.now, runs=runs.runs, settled=rest.settled)
         return await self._commit(bundle)
 
     async def _commit(self, bundle: Bundle) -> Verdicts:
         judged: list[RunVerdict] = []
         settled: CommitVerdict | None = None
-        attempt = 0
+        attempt, now = 0, None
         while not bundle.empty:
             size = sum(len(orjson.dumps(run.as_wire())) for run in bundle.runs)
             verdicts = await self._commits.submit(bundle, count=max(1, len(bundle.runs)), size=size)
             judged += [verdict for verdict in verdicts.runs if verdict.verdict is not CommitVerdict.BUSY]
-            settled = verdicts.settled
+            settled, now = verdicts.settled, verdicts.now
             bundle = _still_busy(bundle, verdicts)
             if not bundle.empty:
                 await anyio.sleep(_busy_wait(attempt))
                 attempt += 1
-        return Verdicts(runs=tuple(judged), settled=settled)
+        return Verdicts(now=now, runs=tuple(judged), settled=settled)
 
     async def _send_begins(self, runs: Sequence[PlannedRun]) -> Sequence[BegunRun]:
         started = anyio.current_time()
@@ -126,6 +137,7 @@ class Committer:
         by_stack = {verdict.stack_id: verdict.verdict for verdict in answer.settled}
         return [
             Verdicts(
+                now=answer.now,
                 runs=tuple(by_run[run.run_id] for run in bundle.runs),
                 settled=None if bundle.settlement is None else by_stack[bundle.settlement.stack_id],
             )

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from agents.agent import Agent
 from agents.snapshot import Snapshot, Surroundings
 from agents.work import NOTHING, Agenda, Work
-from orchestrator.committer import Bundle, Committer
+from orchestrator.committer import Bundle, Committer, Verdicts
 from orchestrator.cooldown import Cooldowns
 from orchestrator.facts import (
     AgentBroke,
@@ -76,20 +76,20 @@ async def run_cycle(claimed: ClaimedStack, around: Surroundings, live: LiveCycle
     except ValidationError as error:
         crew.observer(StackUnreadable(stack=str(claimed.stack_id), error=str(error)))
         due = Due(after=UNREADABLE_WAIT, reason="the daemon cannot read this stack; see its log")
-        await _settle(claimed, (), due, crew)
+        await _settle(claimed, live, (), due, crew, cadence=None)
         return CycleReport(stack_id=claimed.stack_id, runs=(), refusals=(), due=due)
     agendas = _find_work(snapshot, crew)
-    now = snapshot.now
+    now, cadence = snapshot.now, timedelta(milliseconds=snapshot.stack.cadence_ms)
     stage = plan_stage(
         agendas,
         {name: _rules(name, agent, snapshot, crew) for name, agent in crew.agents.items()},
         now=now,
-        cadence=timedelta(milliseconds=snapshot.stack.cadence_ms),
+        cadence=cadence,
     )
     resting = crew.chain.resting() if stage.runs else None
     if not stage.runs or resting is not None:
         due = settle(_waits(stage.runs, resting), next_at=stage.next_at, now=now)
-        await _settle(claimed, (), due, crew)
+        await _settle(claimed, live, (), due, crew, cadence=cadence)
         return CycleReport(stack_id=claimed.stack_id, runs=(), refusals=(), due=due)
     return await _StageRun(claimed, live, snapshot, crew, stage.next_at).play(stage.runs)
 
@@ -124,7 +124,15 @@ def _waits(runs: Sequence[Work], resting: Deferred | None) -> list[TurnEnd]:
     return [TurnEnd(agent=work.agent, end=End.WAITING, reason=resting.reason, retry=retry) for work in runs[:1]]
 
 
-async def _settle(claimed: ClaimedStack, runs: Sequence[FinishedRun], due: Due, crew: Crew) -> tuple[RunVerdict, ...]:
+async def _settle(
+    claimed: ClaimedStack,
+    live: LiveCycle,
+    runs: Sequence[FinishedRun],
+    due: Due,
+    crew: Crew,
+    *,
+    cadence: timedelta | None,
+) -> Verdicts:
     """The last call of a cycle: its last runs and its settlement together."""
     due_in_ms = None if due.after is None else round(due.after.total_seconds() * 1_000)
     settlement = Settlement(
@@ -135,8 +143,17 @@ async def _settle(claimed: ClaimedStack, runs: Sequence[FinishedRun], due: Due, 
         wait_reason=due.reason,
     )
     verdicts = await crew.committer.commit(Bundle(runs=tuple(runs), settlement=settlement))
-    crew.observer(StackSettled(stack=str(claimed.stack_id), due_in_ms=due_in_ms, reason=due.reason))
-    return verdicts.runs
+    took = None if verdicts.now is None else verdicts.now - live.claimed_at
+    crew.observer(
+        StackSettled(
+            stack=str(claimed.stack_id),
+            due_in_ms=due_in_ms,
+            reason=due.reason,
+            took_ms=None if took is None else took.total_seconds() * 1_000,
+            missed=took // cadence if took and cadence else 0,
+        )
+    )
+    return verdicts
 
 
 @dataclass(slots=True, kw_only=True)
@@ -172,7 +189,9 @@ class _StageRun:
         # Everything else has its verdict by now, so giving up the lease cannot make it stale.
         due = settle(self._ends, next_at=self._next_at, now=self._snapshot.now)
         last, self._ready = self._ready, []
-        verdicts = await _settle(self._claimed, [ended.run for ended in last], due, self._crew)
+        cadence = timedelta(milliseconds=self._snapshot.stack.cadence_ms)
+        runs = [ended.run for ended in last]
+        verdicts = await _settle(self._claimed, self._live, runs, due, self._crew, cadence=cadence)
         self._report(last, verdicts)
         return CycleReport(
             stack_id=self._claimed.stack_id, runs=tuple(self._finished), refusals=tuple(self._refusals), due=due
@@ -196,7 +215,7 @@ class _StageRun:
             return
         batch, self._ready = self._ready, []
         verdicts = await self._crew.committer.commit(Bundle(runs=tuple(ended.run for ended in batch)))
-        self._report(batch, verdicts.runs)
+        self._report(batch, verdicts)
 
     async def _begin_and_perform(self, work: Work) -> _Ended | None:
         agent = self._crew.agents[work.agent]
@@ -265,8 +284,8 @@ class _StageRun:
                 reason = "a bug in the agent" if error.startswith("Traceback") else error[:300]
                 return TurnEnd(agent=run.agent, end=End.FAILED, reason=reason, retry=retry)
 
-    def _report(self, batch: Sequence[_Ended], verdicts: Sequence[RunVerdict]) -> None:
-        now, by_id = anyio.current_time(), {verdict.run_id: verdict for verdict in verdicts}
+    def _report(self, batch: Sequence[_Ended], verdicts: Verdicts) -> None:
+        now, by_id = anyio.current_time(), {verdict.run_id: verdict for verdict in verdicts.runs}
         for ended in batch:
             run, verdict = ended.run, by_id[ended.run.run_id]
             if (
@@ -285,11 +304,18 @@ class _StageRun:
                     action=str((run.trace or {}).get("action", "")),
                     took_ms=(ended.ended - ended.began) * 1_000,
                     commit_ms=(now - ended.ended) * 1_000,
+                    trigger_to_trace_ms=_trigger_to_trace(ended, verdict, verdicts.now),
                     tokens=sum(call.tokens_in + call.tokens_out for call in run.calls),
                     cost_usd=float(sum(call.cost_usd for call in run.calls)),
                     error=run.error or verdict.reason,
                 )
             )
+
+
+def _trigger_to_trace(ended: _Ended, verdict: RunVerdict, landed_at: datetime | None) -> float | None:
+    if landed_at is None or verdict.verdict is not CommitVerdict.DONE or ended.run.status is not RunStatus.COMPLETED:
+        return None
+    return max(0.0, (landed_at - ended.work.at).total_seconds() * 1_000)
 
 
 _REFUSALS: Mapping[BeginVerdict, End] = {

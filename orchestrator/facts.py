@@ -18,6 +18,13 @@ class DaemonStarted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MonitorServed:
+    """Where the daemon's metrics, health and readiness can be read."""
+
+    url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DaemonStopping:
     running: int
     grace_s: float
@@ -50,9 +57,13 @@ class StackClaimed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StackSettled:
+    """A cycle's end. ``took_ms`` since its claim and ``missed`` whole cadences meanwhile, by the database's clock."""
+
     stack: str
     due_in_ms: int | None
     reason: str | None
+    took_ms: float | None
+    missed: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +122,12 @@ class RunRefused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunCommitted:
+    """A run has its verdict.
+
+    ``trigger_to_trace_ms`` is the time from the moment its work stood to the commit that brought its trace, both by the
+    database's clock; None where the run's result did not land.
+    """
+
     stack: str
     agent: str
     run: str
@@ -119,6 +136,7 @@ class RunCommitted:
     action: str
     took_ms: float
     commit_ms: float
+    trigger_to_trace_ms: float | None
     tokens: int
     cost_usd: float
     error: str | None
@@ -133,10 +151,13 @@ class BatchSent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallAttempted:
+    """One attempt at one provider; ``outcome`` is "answered", "cancelled" or the kind of failure (llm.values.Fault)."""
+
     role: str
     provider: str
     model: str
     attempt: int
+    outcome: str
     latency_ms: int
     tokens_in: int
     tokens_out: int
@@ -206,6 +227,7 @@ class Pruned:
 
 Fact = (
     DaemonStarted
+    | MonitorServed
     | DaemonStopping
     | DaemonStopped
     | BeatDone
@@ -231,6 +253,16 @@ Fact = (
     | SignalsDown
 )
 Observer = Callable[[Fact], None]
+
+
+def tell(*observers: Observer) -> Observer:
+    """One observer that passes every fact on to several, in this order."""
+
+    def observe(fact: Fact) -> None:
+        for observer in observers:
+            observer(fact)
+
+    return observe
 
 
 def ignore(fact: Fact) -> None:

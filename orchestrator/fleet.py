@@ -71,12 +71,14 @@ class Fleet:
     def get(self, stack_id: UUID) -> LiveCycle | None:
         return self._live.get(stack_id)
 
-    def enter(self, cycle: LiveCycle) -> None:
-        """Take a slot. A stack that comes back under a new fence while its old cycle winds down halts the old one."""
+    def enter(self, cycle: LiveCycle) -> bool:
+        """Take a slot. A stack that comes back under a new fence while its old cycle goes on halts that one: True."""
         previous = self._live.get(cycle.lease.stack_id)
+        halts = previous is not None and previous.halted is None
         if previous is not None:
             previous.halt(Halt.LEASE_LOST)
         self._live[cycle.lease.stack_id] = cycle
+        return halts
 
     def leave(self, cycle: LiveCycle) -> None:
         if self._live.get(cycle.lease.stack_id) is cycle:

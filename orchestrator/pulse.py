@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import anyio
 
-from orchestrator.facts import LeaseLost, Observer, StoreAway
+from orchestrator.facts import LeaseLost, Observer
 from orchestrator.fleet import Fleet, Halt
 from orchestrator.store import Store, StoreError
 from orchestrator.verbs import Lease, Pulse
@@ -31,7 +31,7 @@ class Heart:
             try:
                 await self.beat()
             except StoreError as error:
-                self.observer(StoreAway(verb="heartbeat", error=str(error), retry_s=self.every_s))
+                self.store.report_away("heartbeat", error, self.every_s)
             await anyio.sleep(self.every_s)
 
     async def beat(self, *, stopping: bool = False) -> None:

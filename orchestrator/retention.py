@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import anyio
 
 from orchestrator.config import Retention
-from orchestrator.facts import Observer, Pruned, StoreAway
+from orchestrator.facts import Observer, Pruned
 from orchestrator.store import Store, StoreError
 
 BATCH = 2_000
@@ -29,7 +29,7 @@ class Sweeper:
             try:
                 await self.sweep()
             except StoreError as error:
-                self.observer(StoreAway(verb="prune", error=str(error), retry_s=self.retention.every_s))
+                self.store.report_away("prune", error, self.retention.every_s)
             await anyio.sleep(self.retention.every_s)
 
     async def sweep(self) -> None:

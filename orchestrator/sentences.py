@@ -16,6 +16,7 @@ from orchestrator.facts import (
     DaemonStopping,
     Fact,
     LeaseLost,
+    MonitorServed,
     OutcomeDropped,
     PriceUnknown,
     ProviderAlarm,
@@ -50,7 +51,7 @@ def sentence(fact: Fact, name: str) -> str:
     """One fact in words; ``name`` is its stack's, where it is known."""
     who = name or str(getattr(fact, "stack", ""))[:_SHORT_ID]
     match fact:
-        case DaemonStarted() | DaemonStopping() | DaemonStopped() | BeatDone() | BatchSent():
+        case DaemonStarted() | MonitorServed() | DaemonStopping() | DaemonStopped() | BeatDone() | BatchSent():
             return _of_the_daemon(fact)
         case ProviderAlarm() | PriceUnknown() | CallAttempted():
             return _of_a_provider(fact)
@@ -64,7 +65,9 @@ def sentence(fact: Fact, name: str) -> str:
             assert_never(fact)
 
 
-def _of_the_daemon(fact: DaemonStarted | DaemonStopping | DaemonStopped | BeatDone | BatchSent) -> str:
+def _of_the_daemon(
+    fact: DaemonStarted | MonitorServed | DaemonStopping | DaemonStopped | BeatDone | BatchSent,
+) -> str:
     match fact:
         case DaemonStarted():
             models = "a SIMULATED model (no provider key is set)" if fact.simulated else ", then ".join(fact.providers)
@@ -72,10 +75,11 @@ def _of_the_daemon(fact: DaemonStarted | DaemonStopping | DaemonStopped | BeatDo
                 f"daemon {fact.worker[:_SHORT_ID]} drives the stacks on {fact.url}; "
                 f"agents: {', '.join(fact.agents)}; model: {models}"
             )
+        case MonitorServed():
+            return f"metrics, health and readiness: {fact.url}/metrics, /health and /ready"
         case DaemonStopping():
-            if not fact.running:
-                return "stopping"
-            return f"stopping: {_count(fact.running, 'stack')} may finish within {fact.grace_s:g} s"
+            wait = f": {_count(fact.running, 'stack')} may finish within {fact.grace_s:g} s" if fact.running else ""
+            return f"stopping{wait}"
         case DaemonStopped():
             left = f"; {_count(fact.abandoned, 'stack')} go on when their leases end" if fact.abandoned else ""
             return f"stopped{left}"
@@ -165,7 +169,8 @@ def _of_a_stack(fact: StackClaimed | StackSettled | StackUnreadable | CycleBroke
             return "claimed"
         case StackSettled():
             due = "when something happens" if fact.due_in_ms is None else f"in {fact.due_in_ms / 1_000:.1f} s"
-            return f"looked at again {due}" + (f": {fact.reason}" if fact.reason else "")
+            missed = f", {_count(fact.missed, 'beat')} missed" if fact.missed else ""
+            return f"looked at again {due}{missed}" + (f": {fact.reason}" if fact.reason else "")
         case StackUnreadable():
             return f"cannot be read, daemon and migrations do not fit together: {_last_line(fact.error)}"
         case CycleBroke():

@@ -21,6 +21,7 @@ from pydantic import ValidationError
 from supabase import AsyncClient, AsyncClientOptions, acreate_client
 
 from orchestrator.config import Config
+from orchestrator.contact import Contact
 from orchestrator.facts import Observer, StoreAway, StoreBack
 from orchestrator.verbs import (
     VERSION,
@@ -66,7 +67,7 @@ class StoreError(Exception):
 
 
 class Store:
-    """The verbs of version 1. One HTTP client, explicit time-outs, no state of its own."""
+    """The verbs of version 1. One HTTP client, explicit time-outs; of the past it only knows the last contact."""
 
     def __init__(self, client: AsyncClient, *, url: str, worker: UUID, observer: Observer) -> None:
         self._client = client
@@ -74,6 +75,12 @@ class Store:
         self._worker = str(worker)
         self._observer = observer
         self._away = False
+        self.contact = Contact()
+
+    def report_away(self, verb: str, error: StoreError, retry_s: float) -> None:
+        """Say that a verb failed and when it is tried again; the next answer, of any verb, ends what this begins."""
+        self._away = True
+        self._observer(StoreAway(verb=verb, error=str(error), retry_s=retry_s))
 
     async def check_version(self) -> None:
         """Raises StoreError unless daemon and database speak the same version of the verbs."""
@@ -130,7 +137,7 @@ class Store:
             except StoreError as error:
                 if not (persist and error.passes):
                     raise
-                self._report_away(verb, error, wait)
+                self.report_away(verb, error, wait)
             await anyio.sleep(wait * random.uniform(0.5, 1.5))
             wait = min(LONGEST_WAIT_S, wait * 2)
 
@@ -155,14 +162,11 @@ class Store:
                 f"{verb} answered in an unknown form ({'.'.join(map(str, fault['loc']))}: {fault['msg']}): "
                 "daemon and migrations do not fit together",
             ) from None
+        self.contact.note(result)
         if self._away:
             self._away = False
             self._observer(StoreBack(verb=verb))
         return result
-
-    def _report_away(self, verb: str, error: StoreError, wait: float) -> None:
-        self._away = True
-        self._observer(StoreAway(verb=verb, error=str(error), retry_s=wait))
 
 
 def translate(verb: str, error: APIError) -> StoreError:

@@ -231,14 +231,14 @@ class Chain:
             raise
         except anyio.get_cancelled_exc_class():
             self._breakers[name] = before
-            self._note(attempt, Reply(text="", finish_reason=None), "cancelled")
+            self._note(attempt, Reply(text="", finish_reason=None), "cancelled", "cancelled")
             raise
         self._breakers[name] = before.succeeded()
-        self._note(attempt, reply, None)
+        self._note(attempt, reply, "answered", None)
         return reply
 
     def _note_failure(self, attempt: _Attempt, error: ProviderError) -> None:
-        self._note(attempt, Reply(text=error.text, finish_reason=None), str(error))
+        self._note(attempt, Reply(text=error.text, finish_reason=None), error.fault, str(error))
         provider, now = attempt.provider, self._clock()
         breaker = self._breakers[provider.name]
         if error.fault is Fault.AWAY:
@@ -252,7 +252,7 @@ class Chain:
         self._breakers[provider.name] = breaker
         self._last_errors[provider.name] = f"{provider.name} {error}"
 
-    def _note(self, attempt: _Attempt, reply: Reply, error: str | None) -> None:
+    def _note(self, attempt: _Attempt, reply: Reply, outcome: str, error: str | None) -> None:
         provider, ledger = attempt.provider, attempt.ledger
         model = provider.model(attempt.request.tier)
         call = Call(
@@ -278,6 +278,7 @@ class Chain:
                 provider=call.provider,
                 model=model,
                 attempt=call.attempt,
+                outcome=outcome,
                 latency_ms=call.latency_ms,
                 tokens_in=call.tokens_in,
                 tokens_out=call.tokens_out,

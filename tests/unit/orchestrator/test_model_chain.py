@@ -13,7 +13,7 @@ import pytest
 from pydantic import BaseModel, Field
 
 from orchestrator.config import Groq, OpenAI
-from orchestrator.facts import Fact, ProviderAlarm
+from orchestrator.facts import CallAttempted, Fact, ProviderAlarm
 from orchestrator.llm.chain import Chain
 from orchestrator.llm.providers import ChatProvider, groq_sdk, openai_sdk
 from orchestrator.llm.simulated import SimulatedTransport
@@ -107,6 +107,25 @@ async def rig(groq_steps: list[Step], openai_steps: list[Step]) -> AsyncIterator
                 ChatProvider(openai_sdk("k", None, two), name="openai", settings=OpenAI()),
             ],
         )
+
+
+@pytest.mark.parametrize(
+    ("step", "outcome"),
+    [
+        (GOOD, "answered"),
+        (fails(503), "away"),
+        (breaks(httpx.ConnectTimeout("slow")), "away"),
+        (fails(401), "denied"),
+        (fails(400, code="json_validate_failed", failed_generation="{"), "garbled"),
+        (fails(400), "bad_request"),
+    ],
+)
+async def test_every_attempt_is_reported_with_one_word_for_its_outcome(step: Step, outcome: str) -> None:
+    async with rig([step, GOOD], [GOOD]) as r:
+        await r.ask()
+    first = next(fact for fact in r.facts if isinstance(fact, CallAttempted))
+    assert (first.provider, first.outcome) == ("groq", outcome)
+    assert (first.error is None) is (outcome == "answered")
 
 
 async def test_the_first_provider_answers_and_the_ledger_knows_the_price() -> None:

@@ -10,97 +10,14 @@ from typing import get_args
 
 import pytest
 
-from orchestrator.facts import (
-    AgentBroke,
-    BatchSent,
-    BeatDone,
-    CallAttempted,
-    CycleBroke,
-    DaemonStarted,
-    DaemonStopped,
-    DaemonStopping,
-    Fact,
-    LeaseLost,
-    OutcomeDropped,
-    PriceUnknown,
-    ProviderAlarm,
-    Pruned,
-    ReplyReused,
-    RunBegun,
-    RunCommitted,
-    RunRefused,
-    SignalsDown,
-    SignalsUp,
-    StackClaimed,
-    StackSettled,
-    StackUnreadable,
-    StoreAway,
-    StoreBack,
-)
+from orchestrator.facts import BatchSent, DaemonStopping, Fact, ProviderAlarm, SignalsUp
 from orchestrator.observers import json_lines, log_lines
 from orchestrator.registry import GROUP, RegistryError, load_agents
 from orchestrator.sentences import sentence
 
-NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
-CLAIMED = StackClaimed(stack="s1", name="Owls", fence=1, overruns=0)
-RUN = RunCommitted(
-    stack="s1",
-    agent="builder",
-    run="r1",
-    status="completed",
-    verdict="done",
-    action="build",
-    took_ms=1500,
-    commit_ms=9,
-    tokens=42,
-    cost_usd=0.0,
-    error=None,
-)
+from .conftest import CLAIMED, EVERY_FACT, RUN
 
-EVERY_FACT: tuple[Fact, ...] = (
-    DaemonStarted(
-        worker="w" * 36,
-        url="http://h",
-        providers=("groq",),
-        simulated=False,
-        agents=("builder",),
-        slots=9,
-        cadence_s=10,
-    ),
-    DaemonStopping(running=2, grace_s=1),
-    DaemonStopped(worker="w", abandoned=1),
-    BeatDone(cause="timer", claimed=1, free_slots=3, took_ms=2, lag_ms=4),
-    CLAIMED,
-    StackSettled(stack="s1", due_in_ms=None, reason=None),
-    StackUnreadable(stack="s1", error="a\nb"),
-    AgentBroke(stack="s1", agent="builder", where="ask", error="a\nKeyError: 1"),
-    CycleBroke(stack="s1", error="a\nKeyError: 1"),
-    RunBegun(stack="s1", agent="builder", run="r1", priority=1, reason="a todo", attempt=2),
-    RunRefused(stack="s1", agent="builder", verdict="paused", reason="by SQL"),
-    ReplyReused(stack="s1", agent="builder", run="r1", call="c1"),
-    RUN,
-    BatchSent(verb="commit_runs", items=1, took_ms=3),
-    CallAttempted(
-        role="large",
-        provider="groq",
-        model="m",
-        attempt=1,
-        latency_ms=9,
-        tokens_in=1,
-        tokens_out=1,
-        cost_usd=0,
-        error="x",
-    ),
-    PriceUnknown(provider="groq", model="m"),
-    ProviderAlarm(provider="groq", model="m", error="401"),
-    LeaseLost(stack="s1", cause="the database says so"),
-    StoreAway(verb="heartbeat", error="down", retry_s=1),
-    StoreBack(verb="heartbeat"),
-    OutcomeDropped(stack="s1", run="r1", error="x"),
-    Pruned(deleted={"agent_traces": 3, "llm_calls": 0}),
-    SignalsUp(),
-    SignalsDown(error="gone", retry_s=1),
-)
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
 def told(*facts: Fact, colour: bool = False) -> str:

@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -15,9 +16,14 @@ import pytest
 from supabase import AsyncClientOptions, acreate_client
 
 from orchestrator.committer import Bundle, Committer
-from orchestrator.facts import Fact, OutcomeDropped, StoreAway, StoreBack
+from orchestrator.config import Retention
+from orchestrator.contact import Contact
+from orchestrator.facts import Fact, Observer, OutcomeDropped, StoreAway, StoreBack, ignore
+from orchestrator.fleet import Fleet
+from orchestrator.pulse import Heart
+from orchestrator.retention import Sweeper
 from orchestrator.store import Store, StoreError, StoreFault
-from orchestrator.verbs import CommitVerdict, FinishedRun, RunStatus, Settlement
+from orchestrator.verbs import Claim, Committed, CommitVerdict, FinishedRun, RunStatus, Settlement
 
 NOW = "2026-11-22T10:00:00+00:00"
 STACK, OTHER, RUN, RUN_2 = UUID(int=1), UUID(int=2), UUID(int=11), UUID(int=12)
@@ -29,14 +35,14 @@ def error(status: int, **body: Any) -> httpx.Response:
 
 
 @asynccontextmanager
-async def store_over(answer: Answer, facts: list[Fact]) -> AsyncIterator[Store]:
+async def store_over(answer: Answer, observer: Observer) -> AsyncIterator[Store]:
     def handle(request: httpx.Request) -> httpx.Response:
         return answer(request.url.path.rpartition("/")[2], json.loads(request.content)["request"])
 
     async with httpx.AsyncClient(transport=httpx.MockTransport(handle)) as http:
         options = AsyncClientOptions(auto_refresh_token=False, persist_session=False, httpx_client=http)
         client = await acreate_client("http://api.test", "sb_secret_x", options)
-        yield Store(client, url="http://api.test", worker=UUID(int=9), observer=facts.append)
+        yield Store(client, url="http://api.test", worker=UUID(int=9), observer=observer)
 
 
 def unreachable(verb: str, request: dict[str, Any]) -> httpx.Response:
@@ -64,7 +70,7 @@ def unreachable(verb: str, request: dict[str, Any]) -> httpx.Response:
 async def test_foreign_errors_become_one_sentence_of_a_known_kind(
     answer: Answer, fault: StoreFault, words: str
 ) -> None:
-    async with store_over(answer, []) as store:
+    async with store_over(answer, ignore) as store:
         with pytest.raises(StoreError) as caught:
             await store.check_version()
     assert caught.value.fault is fault
@@ -94,7 +100,7 @@ def committed(request: dict[str, Any], verdict: str = "done") -> httpx.Response:
 
 @asynccontextmanager
 async def committer_over(answer: Answer, facts: list[Fact]) -> AsyncIterator[Committer]:
-    async with store_over(answer, facts) as store:
+    async with store_over(answer, facts.append) as store:
         committer = Committer(store, cadence_ms=10_000, observer=facts.append, wake_within=lambda _: None)
         async with anyio.create_task_group() as group:
             group.start_soon(committer.run)
@@ -121,6 +127,81 @@ async def test_an_outcome_outlives_an_outage_and_keeps_its_run_id() -> None:
         StoreAway,
         StoreBack,
     ]
+
+
+@pytest.mark.parametrize("verb", ["heartbeat", "prune"])
+async def test_whoever_says_that_the_store_is_away_is_heard_when_it_is_back(verb: str) -> None:
+    seen: list[str] = []
+    facts: list[Fact] = []
+    back = anyio.Event()
+
+    def observe(fact: Fact) -> None:
+        facts.append(fact)
+        if isinstance(fact, StoreBack):
+            back.set()
+
+    def answer(verb: str, request: dict[str, Any]) -> httpx.Response:
+        seen.append(verb)
+        if len(seen) < 3:
+            return unreachable(verb, request)
+        return httpx.Response(200, json={"v": 1, "now": NOW, "lost": [], "halted": [], "deleted": {}})
+
+    async with store_over(answer, observe) as store, anyio.create_task_group() as group:
+        group.start_soon(_heart(store).run if verb == "heartbeat" else _sweeper(store).run)
+        with anyio.fail_after(10):
+            await back.wait()
+        group.cancel_scope.cancel()
+    assert [type(fact) for fact in facts] == [StoreAway, StoreAway, StoreBack]
+    assert set(seen) == {verb}
+
+
+def _heart(store: Store) -> Heart:
+    return Heart(store=store, fleet=Fleet(1), observer=ignore, name="n", version="1", every_s=0.01, lease_ms=1_000)
+
+
+def _sweeper(store: Store) -> Sweeper:
+    return Sweeper(store=store, retention=Retention(every_s=0.01), observer=ignore)
+
+
+def claimed(*, next_s: float | None) -> Claim:
+    now = datetime.fromisoformat(NOW)
+    return Claim(now=now, next_wake_at=None if next_s is None else now + timedelta(seconds=next_s))
+
+
+async def test_a_backlog_lasts_as_long_as_every_answer_speaks_of_a_due_stack() -> None:
+    contact = Contact()
+    assert (contact.age_s(), contact.backlog_s()) == (None, 0)
+    contact.note(claimed(next_s=0))
+    await anyio.sleep(0.02)
+    contact.note(claimed(next_s=0))
+    assert contact.backlog_s() >= 0.02, "the second answer says the same: it began with the first"
+    assert (contact.age_s() or 0) < contact.backlog_s()
+    contact.note(claimed(next_s=60))
+    assert contact.backlog_s() == 0
+    contact.note(claimed(next_s=None))
+    assert contact.backlog_s() == 0
+    contact.note(claimed(next_s=0))
+    assert contact.backlog_s() < 0.02, "a new one"
+
+
+async def test_a_commit_brings_the_backlog_forward_and_only_a_claim_ends_it() -> None:
+    contact, now = Contact(), datetime.fromisoformat(NOW)
+    contact.note(claimed(next_s=60))
+    contact.note(Committed(now=now, next_wake_at=now))
+    await anyio.sleep(0.01)
+    contact.note(Committed(now=now, next_wake_at=None))
+    contact.note(Committed(now=now, next_wake_at=now + timedelta(seconds=5)))
+    assert contact.backlog_s() >= 0.01
+    contact.note(claimed(next_s=60))
+    assert contact.backlog_s() == 0
+
+
+async def test_what_is_not_due_yet_becomes_a_backlog_by_itself() -> None:
+    contact = Contact()
+    contact.note(claimed(next_s=0.01))
+    assert contact.backlog_s() == 0
+    await anyio.sleep(0.02)
+    assert contact.backlog_s() > 0
 
 
 async def test_busy_parts_are_sent_again_until_they_have_a_verdict() -> None:

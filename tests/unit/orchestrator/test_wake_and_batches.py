@@ -89,6 +89,30 @@ async def test_an_error_reaches_every_submitter_of_its_call_and_nobody_else() ->
         group.cancel_scope.cancel()
 
 
+async def test_the_oldest_item_is_known_from_its_coming_to_its_result_or_its_end() -> None:
+    asked, answer = anyio.Event(), anyio.Event()
+
+    async def send(items: Sequence[int]) -> Sequence[int]:
+        asked.set()
+        await answer.wait()
+        return items
+
+    batcher: Batcher[int, int] = Batcher(send, Limits(items=1, size=100, calls=1, waiting=1))
+    assert batcher.oldest_s() == 0
+    async with anyio.create_task_group() as group:
+        group.start_soon(batcher.run)
+        async with anyio.create_task_group() as submitters:
+            submitters.start_soon(batcher.submit, 1)
+            await asked.wait()
+            await anyio.sleep(0.02)
+            with anyio.move_on_after(0.01):
+                await batcher.submit(2)  # gives up before there is room for it
+            assert batcher.oldest_s() >= 0.03
+            answer.set()
+        assert batcher.oldest_s() == 0
+        group.cancel_scope.cancel()
+
+
 def live_cycle() -> LiveCycle:
     return LiveCycle(stack_id=STACK, fence=3, claimed_at=NOW)
 
@@ -114,9 +138,9 @@ async def test_a_halt_cancels_model_calls_and_those_that_come_later() -> None:
 
 async def test_slots_and_the_return_of_a_stack_under_a_new_fence() -> None:
     fleet, old, new = Fleet(1), live_cycle(), LiveCycle(stack_id=STACK, fence=4, claimed_at=NOW)
-    fleet.enter(old)
+    assert not fleet.enter(old)
     assert fleet.free == 0
-    fleet.enter(new)
+    assert fleet.enter(new), "somebody's work was cut short"
     assert old.halted is Halt.LEASE_LOST
     fleet.leave(old)
     assert fleet.get(STACK) is new
