@@ -147,6 +147,8 @@ class Config(Section):
     heartbeat_s: Seconds = 2.0
     grace_s: float = Field(default=10.0, ge=0, le=3_600)
     request_timeout_s: Seconds = 10.0
+    metrics_port: int | None = Field(default=None, ge=1, le=65_535)
+    metrics_host: str = Field(default="127.0.0.1", min_length=1)
     models: Models = Models()
     retention: Retention = Retention()
 
@@ -198,6 +200,8 @@ ENVIRONMENT: Mapping[str, tuple[str, ...]] = {
     "STACKBEAT_HEARTBEAT_S": ("heartbeat_s",),
     "STACKBEAT_GRACE_S": ("grace_s",),
     "STACKBEAT_REQUEST_TIMEOUT_S": ("request_timeout_s",),
+    "STACKBEAT_METRICS_PORT": ("metrics_port",),
+    "STACKBEAT_METRICS_HOST": ("metrics_host",),
     "STACKBEAT_PROVIDERS": ("models", "order"),
     "STACKBEAT_DEADLINE_S": ("models", "deadline_s"),
     "STACKBEAT_GROQ_SMALL": ("models", "groq", "small"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from uuid import UUID
 
@@ -16,6 +16,7 @@ from orchestrator.engine import Engine, open_engine
 from orchestrator.facts import DaemonStarted, DaemonStopped, DaemonStopping, Observer, ignore
 from orchestrator.fleet import Halt, LiveCycle
 from orchestrator.llm.values import Provider
+from orchestrator.monitor.vitals import ReadVitals
 from orchestrator.registry import load_agents
 from orchestrator.signals import Listener
 from orchestrator.store import StoreError, StoreFault
@@ -36,14 +37,17 @@ async def run_daemon(
     observer: Observer,
     agents: Mapping[str, Agent] | None = None,
     providers: Sequence[Provider] | None = None,
+    watch: Callable[[ReadVitals], None] = lambda _: None,
 ) -> None:
     """Run until cancelled, then drain: claim nothing more, let runs finish within ``grace_s``, cancel the rest.
 
     Raises StoreError if the database cannot be used at the start (unreachable, wrong key, migrations missing) and
     RegistryError for a broken plug-in. ``agents`` and ``providers`` replace the installed and the configured ones.
+    ``watch`` is given, once, what tells how the daemon's parts are.
     """
     agents = load_agents() if agents is None else agents
     async with open_engine(config, agents=agents, observer=observer, providers=providers) as engine:
+        watch(engine.vitals)
         await _greet(engine)
         observer(_started(config, engine))
         stopping = anyio.Event()
@@ -71,6 +75,7 @@ async def _greet(engine: Engine) -> None:
         except StoreError as error:
             if error.fault is not StoreFault.AWAY or attempt == START_ATTEMPTS - 1:
                 raise
+            engine.store.report_away("verbs_version", error, START_WAIT_S)
             await anyio.sleep(START_WAIT_S)
         else:
             return

@@ -20,6 +20,7 @@ from orchestrator.fleet import Fleet
 from orchestrator.llm.chain import Chain
 from orchestrator.llm.providers import open_providers
 from orchestrator.llm.values import Provider
+from orchestrator.monitor.vitals import Vitals
 from orchestrator.pulse import Heart
 from orchestrator.retention import Sweeper
 from orchestrator.store import Store, open_store
@@ -40,6 +41,18 @@ class Engine:
     heart: Heart
     sweeper: Sweeper
     rhythm: Rhythm
+
+    def vitals(self) -> Vitals:
+        """How the parts are right now."""
+        return Vitals(
+            slots=self.fleet.slots,
+            slots_free=self.fleet.free,
+            begin_wait_s=self.committer.begins_wait_s(),
+            commit_wait_s=self.committer.commits_wait_s(),
+            backlog_s=self.store.contact.backlog_s(),
+            contact_age_s=self.store.contact.age_s(),
+            loop_age_s=self.wake.age_s(),
+        )
 
 
 @asynccontextmanager

@@ -14,6 +14,11 @@ class Wake:
         self._changed = anyio.Event()
         self._cause: str | None = None
         self._deadline: float | None = None
+        self._waited_at = anyio.current_time()
+
+    def age_s(self) -> float:
+        """Seconds since the waiter last came to wait: a loop that stands still does not come back."""
+        return anyio.current_time() - self._waited_at
 
     def ring(self, cause: str) -> None:
         """Wake the waiter now, or at its next wait."""
@@ -31,7 +36,8 @@ class Wake:
 
     async def wait(self, at_most_s: float) -> str:
         """Wait for a ring, a time given to ``within``, or ``at_most_s``; returns what it was."""
-        end = anyio.current_time() + at_most_s
+        self._waited_at = anyio.current_time()
+        end = self._waited_at + at_most_s
         while True:
             if self._cause is not None:
                 return self._heard(self._cause)

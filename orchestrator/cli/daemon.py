@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import socket
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import click
 
 from orchestrator.cli.errors import CliError, ExitCode
+from orchestrator.cli.ports import Choice, PortType, Use, listen, url_of
 from orchestrator.cli.target import Target
 from orchestrator.config import FILE_NAME, Config, ConfigError, ProviderName
-from orchestrator.facts import Observer
+from orchestrator.facts import MonitorServed, Observer, tell
 
 # Stands in until minibase has started and says its own address and key; a wrong setting must not wait for that.
 _PENDING = {"SUPABASE_URL": "http://127.0.0.1", "SUPABASE_SERVICE_ROLE_KEY": "sb_secret_pending"}
+
+METRICS_USE = Use(name="metrics", option="--metrics-port")
+
+metrics_option: Callable[[Any], Any] = click.option(
+    "--metrics-port",
+    type=PortType(),
+    help="Serve /metrics, /health and /ready here (default: the setting metrics_port, else not at all).",
+)
 
 
 def daemon_settings(environ: Mapping[str, str], workdir: Path, target: Target | None) -> Config:
@@ -35,12 +48,37 @@ def is_simulated(config: Config) -> bool:
     return config.models.chain() == (ProviderName.SIMULATED,)
 
 
-async def run_daemon_for_people(config: Config, observer: Observer) -> None:
-    """Run the daemon until it is cancelled. Raises CliError where it cannot work at all."""
+@contextmanager
+def metrics_listener(choice: Choice | None, config: Config) -> Iterator[socket.socket | None]:
+    """A socket bound for the daemon's monitor, by the option or else the setting; None where neither is given.
+
+    Raises CliError where the port is taken or the address is not this machine's.
+    """
+    port = config.metrics_port if choice is None else choice
+    if port is None:
+        yield None
+        return
+    with listen(port, METRICS_USE, host=config.metrics_host) as listener:
+        yield listener
+
+
+async def run_daemon_for_people(config: Config, observer: Observer, metrics: socket.socket | None = None) -> None:
+    """Run the daemon until it is cancelled, watched through `metrics`. Raises CliError where it cannot work at all."""
     from orchestrator.daemon import run_daemon
 
-    with told_to_people():
-        await run_daemon(config, observer=observer)
+    if metrics is None:
+        with told_to_people():
+            await run_daemon(config, observer=observer)
+        return
+    from orchestrator import web
+    from orchestrator.monitor.endpoints import Monitor
+
+    monitor = Monitor(config)
+    async with web.serve(monitor.app, metrics):
+        everybody = tell(observer, monitor.observe)
+        everybody(MonitorServed(url=url_of(metrics)))
+        with told_to_people():
+            await run_daemon(config, observer=everybody, watch=monitor.watch)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import anyio
 import anyio.to_thread
@@ -16,7 +17,13 @@ import click
 from starlette.applications import Starlette
 
 from orchestrator import web
-from orchestrator.cli.daemon import daemon_settings, is_simulated, run_daemon_for_people
+from orchestrator.cli.daemon import (
+    daemon_settings,
+    is_simulated,
+    metrics_listener,
+    metrics_option,
+    run_daemon_for_people,
+)
 from orchestrator.cli.demo import play_demo
 from orchestrator.cli.embedded import open_minibase
 from orchestrator.cli.errors import CliError, ExitCode
@@ -24,7 +31,7 @@ from orchestrator.cli.folder import Folder, Login, Running
 from orchestrator.cli.operators import ensure_local_operator
 from orchestrator.cli.output import json_option, print_json, print_line, progress
 from orchestrator.cli.place import Place, find_place, stop_left_over
-from orchestrator.cli.ports import Choice, PortType, Use, listen, port_of
+from orchestrator.cli.ports import Choice, PortType, Use, listen, port_of, url_of
 from orchestrator.cli.process import run_until_signal
 from orchestrator.cli.resolve import workdir_option
 from orchestrator.cli.target import Target
@@ -49,11 +56,19 @@ class Options:
     api_port: Choice | None
     db_port: Choice | None
     web_port: Choice
+    metrics_port: Choice | None
     as_json: bool
 
     def say(self, text: str) -> None:
         """Print what happens; beside it --json keeps stdout for the one object."""
         print_line(text, err=self.as_json)
+
+
+class Listeners(NamedTuple):
+    """The sockets `up` serves on itself, bound before anything is started."""
+
+    dashboard: socket.socket
+    metrics: socket.socket | None
 
 
 @click.command("up")
@@ -64,6 +79,7 @@ class Options:
 @click.option("--port", "api_port", type=PortType(), help="minibase's API (default: as in supabase/config.toml).")
 @click.option("--db-port", type=PortType(), help="minibase's Postgres (default: as in supabase/config.toml).")
 @click.option("--web-port", type=PortType(), default=WEB_PORT, show_default=True, help="The dashboard.")
+@metrics_option
 @workdir_option
 @json_option
 def up(
@@ -73,12 +89,20 @@ def up(
     api_port: Choice | None,
     db_port: Choice | None,
     web_port: Choice,
+    metrics_port: Choice | None,
     workdir: Path,
     as_json: bool,
 ) -> None:
     """Start everything: a Supabase, the daemon, the dashboard. Ctrl-C stops it."""
     options = Options(
-        workdir=workdir, on=on, demo=demo, api_port=api_port, db_port=db_port, web_port=web_port, as_json=as_json
+        workdir=workdir,
+        on=on,
+        demo=demo,
+        api_port=api_port,
+        db_port=db_port,
+        web_port=web_port,
+        metrics_port=metrics_port,
+        as_json=as_json,
     )
     folder = Folder(workdir=workdir)
     with folder.locked() as free:
@@ -92,12 +116,14 @@ def up(
         if place.target is None:
             _require_free((api_port, API_USE), (db_port, DB_USE))
         settings = daemon_settings(os.environ, workdir, place.target)
-        listener = listen(web_port, WEB_USE, folder.ports().get("web"))
-        try:
-            run_until_signal(_run, options, folder, place, settings, listener)
-        finally:
-            listener.close()
-            folder.forget_running()
+        with (
+            listen(web_port, WEB_USE, folder.ports().get("web")) as dashboard,
+            metrics_listener(options.metrics_port, settings) as metrics,
+        ):
+            try:
+                run_until_signal(_run, options, folder, place, settings, Listeners(dashboard, metrics))
+            finally:
+                folder.forget_running()
 
 
 def _require_free(*wanted: tuple[Choice | None, Use]) -> None:
@@ -106,20 +132,23 @@ def _require_free(*wanted: tuple[Choice | None, Use]) -> None:
             listen(choice, use).close()  # minibase would find out too, but only after its own start
 
 
-async def _run(options: Options, folder: Folder, place: Place, settings: Config, listener: socket.socket) -> None:
+async def _run(options: Options, folder: Folder, place: Place, settings: Config, listeners: Listeners) -> None:
     options.say(f"Supabase: {place.on} ({place.why})")
-    folder.write_ports({"web": port_of(listener)})
-    async with _open_place(options, place, settings) as target, web.serve(_dashboard(target), listener):
-        running = _running(place, target, f"http://{listener.getsockname()[0]}:{port_of(listener)}")
+    folder.write_ports({"web": port_of(listeners.dashboard)})
+    async with _open_place(options, place, settings) as target, web.serve(_dashboard(target), listeners.dashboard):
+        running = _running(place, target, url_of(listeners.dashboard))
         folder.write_running(running)
         config = settings.model_copy(update=_of_target(target, settings))
-        await _beat(options, config, lambda: _prepare(options, folder, target, running, config))
+        await _beat(options, config, listeners.metrics, lambda: _prepare(options, folder, target, running, config))
 
 
-async def _beat(options: Options, config: Config, prepare: Callable[[], Welcome]) -> None:
+async def _beat(
+    options: Options, config: Config, metrics: socket.socket | None, prepare: Callable[[], Welcome]
+) -> None:
     """Run the daemon until it is cancelled; beside its start do what a first start needs, and say what there is."""
+    observer = progress(sys.stderr if options.as_json else sys.stdout)
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(run_daemon_for_people, config, progress(sys.stderr if options.as_json else sys.stdout))
+        tasks.start_soon(run_daemon_for_people, config, observer, metrics)
         welcome = await anyio.to_thread.run_sync(prepare, abandon_on_cancel=True)
         if options.as_json:
             print_json(welcome.as_values())

@@ -34,15 +34,24 @@ def sentence(done: subprocess.CompletedProcess[str]) -> str:
     return errors[0]
 
 
+PORTS = ("--web-port", "--port", "--db-port", "--metrics-port")
+
+
 @pytest.mark.parametrize(
-    ("option", "port_name"), [("--web-port", "the dashboard"), ("--port", "the API"), ("--db-port", "the database")]
+    ("option", "port_name"),
+    [
+        ("--web-port", "the dashboard"),
+        ("--port", "the API"),
+        ("--db-port", "the database"),
+        ("--metrics-port", "metrics"),
+    ],
 )
 def test_a_taken_port_is_named_with_its_option(workdir: Path, option: str, port_name: str) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        others = [text for name in ("--web-port", "--port", "--db-port") if name != option for text in (name, "auto")]
+        others = [text for name in PORTS if name != option for text in (name, "auto")]
         done = attempt(workdir, "up", option, str(port), *others)
     said = sentence(done)
     assert done.returncode == ExitCode.BUSY
@@ -52,11 +61,33 @@ def test_a_taken_port_is_named_with_its_option(workdir: Path, option: str, port_
     assert not (workdir / ".stackbeat" / "up.json").exists()
 
 
+@pytest.mark.parametrize("as_setting", [False, True])
+def test_a_daemon_whose_metrics_port_is_taken_does_not_start(workdir: Path, as_setting: bool) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        options = [] if as_setting else ["--metrics-port", port]
+        setting = {"STACKBEAT_METRICS_PORT": port} if as_setting else {}
+        nowhere = {"SUPABASE_URL": "http://127.0.0.1:9", "SUPABASE_SECRET_KEY": KEY}
+        done = attempt(workdir, "run", *options, **setting, **nowhere)
+    assert done.returncode == ExitCode.BUSY, "said before anybody looks for the database"
+    assert f"port {port} for metrics is already in use" in sentence(done)
+    assert "--metrics-port" in sentence(done)
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "no.such.host.invalid"])
+def test_a_metrics_address_of_another_machine_is_said(workdir: Path, host: str) -> None:
+    nowhere = {"SUPABASE_URL": "http://127.0.0.1:9", "SUPABASE_SECRET_KEY": KEY}
+    done = attempt(workdir, "run", "--metrics-port", "auto", STACKBEAT_METRICS_HOST=host, **nowhere)
+    assert done.returncode == ExitCode.USAGE
+    assert host in sentence(done)
+
+
 @pytest.mark.parametrize(
     ("environment", "code", "said"),
     [
         ({"STACKBEAT_CADENSE_S": "1"}, ExitCode.USAGE, "STACKBEAT_CADENCE_S"),
         ({"STACKBEAT_CADENCE_S": "soon"}, ExitCode.USAGE, "soon"),
+        ({"STACKBEAT_METRICS_PORT": "70000"}, ExitCode.USAGE, "70000"),
         ({"SUPABASE_URL": "127.0.0.1:54321"}, ExitCode.USAGE, "SUPABASE_SERVICE_ROLE_KEY"),
         ({"SUPABASE_URL": "127.0.0.1:54321", "SUPABASE_SECRET_KEY": KEY}, ExitCode.USAGE, "127.0.0.1:54321"),
         ({"SUPABASE_URL": "http://127.0.0.1:9", "SUPABASE_SECRET_KEY": "nonsense"}, ExitCode.USAGE, "sb_secret_"),

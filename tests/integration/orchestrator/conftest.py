@@ -26,8 +26,9 @@ from minibase.postgres.endpoint import Endpoint, Login
 from minibase.postgres.server import Server
 from orchestrator.config import Config
 from orchestrator.daemon import run_daemon
-from orchestrator.facts import Fact
+from orchestrator.facts import Fact, tell
 from orchestrator.llm.values import Provider, Reply, Request, Tier
+from orchestrator.monitor.endpoints import Monitor
 
 MIGRATIONS = Path(__file__).parents[3] / "supabase" / "migrations"
 PATIENCE_S = 40.0
@@ -116,6 +117,7 @@ class World:
     key: str
     dsn: str
     admin: asyncpg.Connection
+    database: Endpoint
     facts: list[Fact] = field(default_factory=list)
 
     def config(self, **settings: Any) -> Config:
@@ -147,14 +149,21 @@ class World:
 
     @asynccontextmanager
     async def daemon(
-        self, agents: Sequence[Agent] | None = None, providers: Sequence[Provider] | None = None, **settings: Any
+        self,
+        agents: Sequence[Agent] | None = None,
+        providers: Sequence[Provider] | None = None,
+        *,
+        monitor: Monitor | None = None,
+        **settings: Any,
     ) -> AsyncIterator[None]:
         """A daemon for the length of the block, drained at its end."""
         named: Mapping[str, Agent] | None = None if agents is None else {agent.name: agent for agent in agents}
         config = self.config(**settings)
+        monitor = Monitor(config) if monitor is None else monitor
+        observer = tell(self.facts.append, monitor.observe)
 
         async def run() -> None:
-            await run_daemon(config, observer=self.facts.append, agents=named, providers=providers)
+            await run_daemon(config, observer=observer, agents=named, providers=providers, watch=monitor.watch)
 
         async with anyio.create_task_group() as group:
             group.start_soon(run)
@@ -169,7 +178,13 @@ async def world(serve_api: Any, migrated: Endpoint) -> AsyncIterator[World]:
         async with serve_api(database=database) as api:
             admin = await asyncpg.connect(database.dsn(Login.OWNER))
             try:
-                yield World(url=api.url, key=api.secrets.secret_key, dsn=database.dsn(Login.OWNER), admin=admin)
+                yield World(
+                    url=api.url,
+                    key=api.secrets.secret_key,
+                    dsn=database.dsn(Login.OWNER),
+                    admin=admin,
+                    database=database,
+                )
             finally:
                 await admin.close()
     finally:

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import io
 import json
-from dataclasses import replace
+import re
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -70,10 +71,21 @@ def test_alarms_are_red_and_only_where_colours_are_wanted() -> None:
     assert "\x1b" not in told(alarm)
 
 
+def test_the_reference_names_every_fact_with_its_fields() -> None:
+    reference = Path(__file__).parents[3] / "docs" / "observability.md"
+    rows = re.findall(r"^\| `([A-Z]\w+)` \|([^|]*)\| [^|]+ \|$", reference.read_text(), re.MULTILINE)
+    documented = {name: re.findall(r"`(\w+)`", columns) for name, columns in rows}
+    assert documented == {fact.__name__: [field.name for field in fields(fact)] for fact in get_args(Fact)}
+
+
 def test_machines_read_every_fact_as_one_object() -> None:
     out = io.StringIO()
-    json_lines(out, now=lambda: NOON)(RUN)
-    line = json.loads(out.getvalue())
+    observe = json_lines(out, now=lambda: NOON)
+    for fact in EVERY_FACT:
+        observe(fact)
+    lines = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert [line["fact"] for line in lines] == [type(fact).__name__ for fact in EVERY_FACT]
+    line = lines[EVERY_FACT.index(RUN)]
     assert (line["fact"], line["agent"], line["at"]) == ("RunCommitted", "builder", "2026-11-22T12:00:00+00:00")
 
 

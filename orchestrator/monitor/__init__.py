@@ -1,0 +1,1 @@
+"""What a running daemon shows to machines that watch it: metrics, health, readiness."""
