@@ -14,6 +14,7 @@ from orchestrator.facts import BeatDone, CycleBroke, LeaseLost, StackClaimed
 from orchestrator.fleet import Fleet, LiveCycle
 from orchestrator.pulse import Heart
 from orchestrator.store import Store, StoreError
+from orchestrator.tracing import cycle_span
 from orchestrator.verbs import Claim, ClaimedStack, seconds_until
 from orchestrator.wake import Wake
 
@@ -89,7 +90,8 @@ class Loop:
     async def _cycle(self, claimed: ClaimedStack, around: Surroundings, live: LiveCycle) -> None:
         was_full = self.fleet.free == 0
         try:
-            report = await run_cycle(claimed, around, live, self.crew)
+            with cycle_span(claimed):
+                report = await run_cycle(claimed, around, live, self.crew)
         except Exception:  # one stack's bug must not take the others down
             self.crew.observer(CycleBroke(stack=str(claimed.stack_id), error=traceback.format_exc()[-4_000:]))
             return

@@ -31,6 +31,7 @@ from orchestrator.llm.values import Deferred
 from orchestrator.run import Turn, perform
 from orchestrator.stage import Due, End, Rules, TurnEnd, plan_stage, settle
 from orchestrator.store import StoreError
+from orchestrator.tracing import agent_span
 from orchestrator.verbs import (
     BeginVerdict,
     BegunRun,
@@ -257,7 +258,8 @@ class _StageRun:
             live=self._live,
             kept=begun.kept or (),
         )
-        run = await perform(turn, self._crew.chain, self._crew.observer)
+        with agent_span(planned, begun.attempt) as ended:
+            run = ended(await perform(turn, self._crew.chain, self._crew.observer))
         return _Ended(run=run, work=work, began=began)
 
     def _refused(self, work: Work, verdict: str, reason: str, end: End) -> None:

@@ -20,6 +20,7 @@ from orchestrator.monitor.vitals import ReadVitals
 from orchestrator.registry import load_agents
 from orchestrator.signals import Listener
 from orchestrator.store import StoreError, StoreFault
+from orchestrator.tracing import cycle_span
 
 START_ATTEMPTS = 4
 START_WAIT_S = 0.5
@@ -167,7 +168,8 @@ async def tick(
         async with anyio.create_task_group() as group:
             group.start_soon(engine.committer.run)
             group.start_soon(engine.heart.run)
-            report = await run_cycle(claimed, claim.around, live, engine.crew)
+            with cycle_span(claimed):
+                report = await run_cycle(claimed, claim.around, live, engine.crew)
             group.cancel_scope.cancel()
         await engine.heart.beat(stopping=True)
         return report

@@ -25,6 +25,7 @@ from orchestrator.fleet import Halt, LiveCycle
 from orchestrator.llm.chain import Chain
 from orchestrator.llm.values import Accepted, Call, Deferred, Prompt, Rejected, UnacceptableError
 from orchestrator.plain_text import plain_text
+from orchestrator.tracing import chat_span
 from orchestrator.verbs import FinishedRun, KeptReply, PlannedRun, RunStatus
 
 FIRST_RETRY_S = 5.0
@@ -130,8 +131,12 @@ async def _ask(
             ReplyReused(stack=str(turn.planned.stack_id), agent=work.agent, run=str(turn.planned.run_id), call=call)
         )
         return answered
-    with turn.live.cancellable():
-        return await chain.complete(prompt, interpret, record.calls)
+    first, simulated = chain.names[0], chain.simulated
+    with (
+        turn.live.cancellable(),
+        chat_span(prompt, record.calls, provider=first, simulated=simulated) as ended,
+    ):
+        return ended(await chain.complete(prompt, interpret, record.calls))
     return None
 
 
