@@ -12,7 +12,7 @@ from agents.agent import Agent
 from orchestrator.beat import Loop
 from orchestrator.config import Config
 from orchestrator.cycle import CycleReport, run_cycle
-from orchestrator.engine import Engine, open_engine
+from orchestrator.engine import Engine, Project, open_engine
 from orchestrator.facts import DaemonStarted, DaemonStopped, DaemonStopping, Observer, ignore
 from orchestrator.fleet import Halt, LiveCycle
 from orchestrator.llm.values import Provider
@@ -38,16 +38,17 @@ async def run_daemon(
     observer: Observer,
     agents: Mapping[str, Agent] | None = None,
     providers: Sequence[Provider] | None = None,
+    project: Project | None = None,
     watch: Callable[[ReadVitals], None] = lambda _: None,
 ) -> None:
     """Run until cancelled, then drain: claim nothing more, let runs finish within ``grace_s``, cancel the rest.
 
     Raises StoreError if the database cannot be used at the start (unreachable, wrong key, migrations missing) and
-    RegistryError for a broken plug-in. ``agents`` and ``providers`` replace the installed and the configured ones.
-    ``watch`` is given, once, what tells how the daemon's parts are.
+    RegistryError for a broken plug-in. ``agents``, ``providers`` and ``project`` replace the installed and the
+    configured ones. ``watch`` is given, once, what tells how the daemon's parts are.
     """
     agents = load_agents() if agents is None else agents
-    async with open_engine(config, agents=agents, observer=observer, providers=providers) as engine:
+    async with open_engine(config, agents=agents, observer=observer, providers=providers, project=project) as engine:
         watch(engine.vitals)
         await _greet(engine)
         observer(_started(config, engine))
@@ -56,7 +57,7 @@ async def run_daemon(
             group.start_soon(_watch_cancellation, stopping)
             # Our own cancellation asks for a drain; it must not cut the drain itself short.
             with anyio.CancelScope(shield=True):
-                await _serve(config, engine, stopping, observer)
+                await _serve(config, engine, stopping, observer, project)
             group.cancel_scope.cancel()
 
 
@@ -82,7 +83,9 @@ async def _greet(engine: Engine) -> None:
             return
 
 
-async def _serve(config: Config, engine: Engine, stopping: anyio.Event, observer: Observer) -> None:
+async def _serve(
+    config: Config, engine: Engine, stopping: anyio.Event, observer: Observer, project: Project | None
+) -> None:
     async with anyio.create_task_group() as group:
         loop = Loop(
             store=engine.store,
@@ -93,17 +96,10 @@ async def _serve(config: Config, engine: Engine, stopping: anyio.Event, observer
             rhythm=engine.rhythm,
             group=group,
         )
-        listener = Listener(
-            url=config.supabase_url,
-            key=config.service_key.get_secret_value(),
-            fleet=engine.fleet,
-            wake=engine.wake,
-            observer=observer,
-        )
         group.start_soon(engine.committer.run)
         group.start_soon(engine.heart.run)
         group.start_soon(engine.sweeper.run)
-        group.start_soon(listener.run)
+        group.start_soon(_listen, config, engine, observer, project)
         group.start_soon(loop.run, stopping)
         await stopping.wait()
         await _drain(config, engine, observer)
@@ -113,6 +109,20 @@ async def _serve(config: Config, engine: Engine, stopping: anyio.Event, observer
     with anyio.move_on_after(FAREWELL_S), suppress(StoreError):
         await engine.heart.beat(stopping=True)
     observer(DaemonStopped(worker=str(engine.worker), abandoned=abandoned))
+
+
+async def _listen(config: Config, engine: Engine, observer: Observer, project: Project | None) -> None:
+    if project is not None:
+        await project.listen(engine.fleet, engine.wake)
+        return
+    listener = Listener(
+        url=config.supabase_url,
+        key=config.service_key.get_secret_value(),
+        fleet=engine.fleet,
+        wake=engine.wake,
+        observer=observer,
+    )
+    await listener.run()
 
 
 async def _drain(config: Config, engine: Engine, observer: Observer) -> None:

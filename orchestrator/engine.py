@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
+
+import anyio
+from supabase import AsyncClient
 
 from agents.agent import Agent
 from agents.simulated import simulate
@@ -25,6 +28,14 @@ from orchestrator.pulse import Heart
 from orchestrator.retention import Sweeper
 from orchestrator.store import Store, open_store
 from orchestrator.wake import Wake
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Project:
+    """A Supabase project given from outside: what takes the verbs, and what tells of changes until it is cancelled."""
+
+    client: AsyncClient
+    listen: Callable[[Fleet, Wake], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,12 +68,17 @@ class Engine:
 
 @asynccontextmanager
 async def open_engine(
-    config: Config, *, agents: Mapping[str, Agent], observer: Observer, providers: Sequence[Provider] | None = None
+    config: Config,
+    *,
+    agents: Mapping[str, Agent],
+    observer: Observer,
+    providers: Sequence[Provider] | None = None,
+    project: Project | None = None,
 ) -> AsyncIterator[Engine]:
-    """Everything wired and nothing running yet. ``providers`` replaces the configured models."""
+    """Everything wired and nothing running yet. ``providers`` and ``project`` replace what is configured."""
     worker = uuid.uuid4()
     async with (
-        open_store(config, worker=worker, observer=observer) as store,
+        _store(config, project, worker, observer) as store,
         _models(config, providers) as models,
     ):
         chain = Chain(
@@ -70,6 +86,7 @@ async def open_engine(
             deadline_s=config.models.deadline_s,
             patience_s=config.models.patience_s,
             observer=observer,
+            clock=anyio.current_time,
         )
         rhythm = Rhythm(cadence_s=config.cadence_s, lease_s=config.lease_s)
         fleet, wake = Fleet(config.slots), Wake()
@@ -96,6 +113,15 @@ async def open_engine(
             sweeper=Sweeper(store=store, retention=config.retention, observer=observer),
             rhythm=rhythm,
         )
+
+
+@asynccontextmanager
+async def _store(config: Config, given: Project | None, worker: uuid.UUID, observer: Observer) -> AsyncIterator[Store]:
+    if given is not None:
+        yield Store(given.client, url=config.supabase_url, worker=worker, observer=observer)
+        return
+    async with open_store(config, worker=worker, observer=observer) as store:
+        yield store
 
 
 @asynccontextmanager

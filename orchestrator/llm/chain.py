@@ -94,7 +94,7 @@ class Chain:
         self._patience_s = patience_s
         self._observer = observer
         self._clock = clock
-        self._chance = chance or random.Random()
+        self._uniform = random.uniform if chance is None else chance.uniform
         self._breakers = {provider.name: Breaker() for provider in providers}
         self._last_errors: dict[str, str] = {}
 
@@ -145,7 +145,7 @@ class Chain:
     def _defer(self, talk: _Conversation[T]) -> Deferred:
         now = self._clock()
         rest = min(breaker.rests_for(now) for breaker in self._breakers.values())
-        wait = max(rest, SHORTEST_WAIT_S) * self._chance.uniform(1.0, 1.25)
+        wait = max(rest, SHORTEST_WAIT_S) * self._uniform(1.0, 1.25)
         return Deferred(reason="; ".join(talk.away) or "no time left for the model", retry_s=wait)
 
     async def _ask_one(self, provider: Provider, talk: _Conversation[T]) -> Accepted[T] | Rejected | None:
@@ -167,7 +167,7 @@ class Chain:
                     talk.away.append(f"{provider.name} {error}")
                     return None
                 retried = True
-                await anyio.sleep(wait + self._chance.uniform(0, 0.1 * wait + 0.05))
+                await anyio.sleep(wait + self._uniform(0, 0.1 * wait + 0.05))
         talk.away.append(f"{provider.name} not asked: the time for this reply was used up")
         return None
 
