@@ -51,19 +51,20 @@ class LiveCycle:
 
 
 class Fleet:
-    """Every live cycle, at most ``slots`` of them."""
+    """Every live cycle, at most ``slots`` of them, also those that wind down after their stack came back."""
 
     def __init__(self, slots: int) -> None:
         self.slots = slots
         self._live: dict[UUID, LiveCycle] = {}
+        self._superseded: list[LiveCycle] = []
         self._left = anyio.Event()
 
     @property
     def free(self) -> int:
-        return self.slots - len(self._live)
+        return self.slots - len(self)
 
     def __len__(self) -> int:
-        return len(self._live)
+        return len(self._live) + len(self._superseded)
 
     def leases(self) -> tuple[Lease, ...]:
         return tuple(cycle.lease for cycle in self._live.values())
@@ -72,24 +73,31 @@ class Fleet:
         return self._live.get(stack_id)
 
     def enter(self, cycle: LiveCycle) -> bool:
-        """Take a slot. A stack that comes back under a new fence while its old cycle goes on halts that one: True."""
+        """Take a slot.
+
+        A stack that comes back under a new fence while its old cycle winds down halts the old one (True where that still
+        ran), which keeps its slot until it leaves: what it spent is still to be committed.
+        """
         previous = self._live.get(cycle.lease.stack_id)
         halts = previous is not None and previous.halted is None
         if previous is not None:
             previous.halt(Halt.LEASE_LOST)
+            self._superseded.append(previous)
         self._live[cycle.lease.stack_id] = cycle
         return halts
 
     def leave(self, cycle: LiveCycle) -> None:
         if self._live.get(cycle.lease.stack_id) is cycle:
             del self._live[cycle.lease.stack_id]
+        elif cycle in self._superseded:
+            self._superseded.remove(cycle)
         self._left.set()
 
     def halt_all(self, why: Halt) -> None:
-        for cycle in self._live.values():
+        for cycle in (*self._live.values(), *self._superseded):
             cycle.halt(why)
 
     async def drained(self) -> None:
-        while self._live:
+        while len(self):
             self._left = anyio.Event()
             await self._left.wait()
