@@ -39,7 +39,7 @@ create trigger todo_changed before insert or update on public.todos
   for each row when (coalesce(current_setting('stackbeat.machine', true), '') <> 'on') execute function internal.todo_changed();
 comment on table public.llm_calls is 'The ledger: every attempt at a model, paid or not. A run whose worker was lost has a row with the run''s id, no provider, and an error that begins with "lost": whether it was paid is not known.';
 
-create type internal.held_stack as (id uuid, state text, fence bigint, wakes bigint, by_hand boolean);
+create type internal.held_stack as (id uuid, state text, fence bigint, wakes bigint, by_hand boolean, leased boolean);
 create type internal.planned_run as (run_id uuid, stack_id uuid, fence bigint, agent text, priority smallint, reason text, key text,
   work_at timestamptz, item jsonb, needs_artifact boolean);
 create type internal.finished_run as (run_id uuid, stack_id uuid, fence bigint, agent text, status text, error text, calls jsonb,
@@ -75,9 +75,9 @@ create function internal.hold_stacks(stacks uuid[]) returns internal.held_stack[
 language plpgsql set search_path = '' as $$
 begin
   return (
-    select coalesce(array_agg(row(l.id, l.state, l.fence, l.wakes, l.by_hand)::internal.held_stack), '{}')
+    select coalesce(array_agg(row(l.id, l.state, l.fence, l.wakes, l.by_hand, l.leased)::internal.held_stack), '{}')
     from (
-      select a.id, a.execution_state as state, s.fence, s.wakes, s.by_hand
+      select a.id, a.execution_state as state, s.fence, s.wakes, s.by_hand, s.lease_owner is not null as leased
       from public.agent_stacks a join public.stack_schedule s on s.stack_id = a.id
       where a.id = any (stacks)
       order by a.id
@@ -349,6 +349,7 @@ begin
         when 'busy' then 'somebody else is writing to the stack'
         when 'paused' then 'the stack is paused'
         when 'stale' then case when e.id is not null then 'this run already ended as ' || e.status
+          when h.fence = r.fence then 'the cycle has settled'
           else 'the fence is ' || h.fence || ', the run''s is ' || r.fence end
         when 'stopped' then case when h.id is null then 'the stack was deleted' else 'the stack is ' || h.state end
       end)::internal.verdict)
@@ -360,6 +361,7 @@ begin
       when e.id is not null then 'stale'
       when h.id is null then case when exists (select from public.agent_stacks a where a.id = r.stack_id) then 'busy' else 'stopped' end
       when h.fence <> r.fence then case when h.state = 'stopped' then 'stopped' else 'stale' end
+      when not h.leased then 'stale'   -- delivered after its cycle settled: nobody would end this run
       when h.by_hand or h.state = 'running' then 'free'
       when h.state = 'paused' then 'paused'
       else 'stopped' end as verdict) j);
@@ -800,8 +802,9 @@ begin
     from asked q left join settle d on d.stack_id = q.stack_id;
 end $$;
 
--- What people see of it, in one write a stack and only where it changes.
-create function internal.show_status(settlements internal.settlement[], held internal.held_stack[], judged internal.verdict[], t timestamptz)
+-- What people see of it, in one write a stack and only where it changes. Over is only what this call ended: a run told twice
+-- may have a living successor of the same agent.
+create function internal.show_status(settlements internal.settlement[], held internal.held_stack[], landed internal.verdict[], t timestamptz)
 returns void
 language plpgsql set search_path = '' as $$
 begin
@@ -816,8 +819,7 @@ begin
       from unnest(held) h
       join public.agent_stacks a on a.id = h.id
       left join (
-        select j.stack_id, array_agg(j.agent) as agents from unnest(judged) j
-        where j.verdict in ('done', 'failed') group by j.stack_id) o on o.stack_id = h.id
+        select l.stack_id, array_agg(l.agent) as agents from unnest(landed) l group by l.stack_id) o on o.stack_id = h.id
       left join unnest(settlements) q on q.stack_id = h.id and q.fence = h.fence) n
     where s.stack_id = n.stack_id
       and (s.activity ?| n.over
@@ -876,7 +878,7 @@ begin
 
   select s.verdicts, s.next_due into settled, next_due
     from internal.settle_stacks(settlements, held, judged, (request ->> 'cadence_ms')::numeric, t) s;
-  perform internal.show_status(settlements, held, judged, t);
+  perform internal.show_status(settlements, held, landed, t);
   return jsonb_build_object('v', 2, 'now', t,
     'next_wake_at', case when cardinality(others) > 0 and cardinality(landed) > 0 then t else next_due end,
     'settled', settled, 'runs', (
