@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from agents.agent import Agent
 from agents.snapshot import Snapshot, Surroundings
-from agents.work import NOTHING, Agenda, Work
+from agents.work import Agenda, Work
 from orchestrator.committer import Bundle, Committer, Verdicts
 from orchestrator.cooldown import Cooldowns
 from orchestrator.facts import (
@@ -106,7 +106,8 @@ def _find_work(snapshot: Snapshot, crew: Crew) -> dict[str, Agenda]:
                     stack=str(snapshot.stack.id), agent=name, where="find_work", error=traceback.format_exc()[-4_000:]
                 )
             )
-            agendas[name] = NOTHING
+            # Nobody knows what it would do, so somebody looks again: no event need come.
+            agendas[name] = Agenda(next_at=snapshot.now + UNREADABLE_WAIT)
     return agendas
 
 

@@ -114,6 +114,17 @@ async def test_a_plug_in_that_breaks_a_cycle_stops_neither_the_daemon_nor_other_
         await world.until(f"select ({TRACES}) = 1", other)
 
 
+async def test_a_stack_whose_agent_could_not_say_what_to_do_is_looked_at_again(world: World) -> None:
+    class Confused(Talker):
+        def find_work(self, snapshot: Snapshot, now: datetime) -> Agenda:
+            raise ZeroDivisionError
+
+    stack = await world.stack()
+    async with world.daemon([Confused()], [answering()]):
+        due = "select due_at > now() + interval '30 seconds' from public.stack_schedule where stack_id = $1"
+        assert await world.until(due, stack)
+
+
 async def test_cancelling_the_daemon_lets_runs_finish(world: World) -> None:
     asked = anyio.Event()
 
