@@ -230,6 +230,29 @@ begin
   return greatest(fleet_max - (select count(*) from public.stack_schedule s where s.lease_expires_at > t), 0);
 end $$;
 
+-- Of these stacks the ones of which somebody else holds a row that a dead worker's run owns; the other such rows are locked.
+create function internal.owned_in_other_hands(stacks uuid[]) returns uuid[]
+language plpgsql set search_path = '' as $$
+declare
+  todos uuid[] := array(select l.id from (
+    select d.id from public.todos d where d.stack_id = any (stacks) and d.status = 'in_progress'
+    order by d.id for no key update skip locked) l);
+  lines uuid[] := array(select l.id from (
+    select u.id from public.user_messages u where u.stack_id = any (stacks) and u.status = 'claimed'
+    order by u.id for no key update skip locked) l);
+  reads text[] := array(select l.key from (
+    select m.message_id || ' ' || m.stack_id as key from public.message_reads m where m.stack_id = any (stacks) and m.status = 'claimed'
+    order by m.message_id, m.stack_id for no key update skip locked) l);
+begin
+  return array(
+    select d.stack_id from public.todos d where d.stack_id = any (stacks) and d.status = 'in_progress' and d.id <> all (todos)
+    union
+    select u.stack_id from public.user_messages u where u.stack_id = any (stacks) and u.status = 'claimed' and u.id <> all (lines)
+    union
+    select m.stack_id from public.message_reads m
+      where m.stack_id = any (stacks) and m.status = 'claimed' and m.message_id || ' ' || m.stack_id <> all (reads));
+end $$;
+
 -- {v, worker, max, lease_ms, cadence_ms, fleet_max?, stack_id?} -> {v, now, next_wake_at, surroundings, stacks: [...]}
 -- Two statements in this order: lease, then read the snapshots, so that they are never older than the lease.
 create function public.claim_due_stacks(request jsonb) returns json
@@ -239,6 +262,7 @@ declare
   chosen uuid := request ->> 'stack_id';
   claimed uuid[];
   orphaned uuid[];
+  away uuid[];
 begin
   perform internal.open_request(request, 'worker', 'max', 'lease_ms', 'cadence_ms');
 
@@ -258,13 +282,16 @@ begin
     for no key update of a, s skip locked
   ) c;
 
+  select array_agg(distinct e.stack_id) into orphaned
+    from public.agent_executions e where e.stack_id = any (claimed) and e.status = 'running';
+  if orphaned is not null then
+    away := internal.owned_in_other_hands(orphaned);
+    claimed := nullif(array(select c from unnest(claimed) c where c <> all (away)), '{}');
+    perform internal.release_work(array(select o from unnest(orphaned) o where o <> all (away)), 'abandoned');
+  end if;
+
   if claimed is not null then
     delete from internal.late_wakes where stack_id = any (claimed);
-    select array_agg(distinct e.stack_id) into orphaned
-      from public.agent_executions e where e.stack_id = any (claimed) and e.status = 'running';
-    if orphaned is not null then
-      perform internal.release_work(orphaned, 'abandoned');
-    end if;
     update public.stack_schedule set
         fence = fence + 1, lease_owner = (request ->> 'worker')::uuid, claimed_at = t,
         lease_expires_at = t + make_interval(secs => (request ->> 'lease_ms')::numeric::double precision / 1000),
@@ -321,6 +348,7 @@ begin
       from unnest(runs) r cross join lateral jsonb_array_elements_text(r.item -> 'ids') i(id)
       join public.messages g on g.id = i.id::uuid
       where r.item ->> 'kind' = 'message'
+      order by g.id for key share of g skip locked   -- not those whose sender is being deleted right now
       on conflict (message_id, stack_id) do nothing;
     with wanted as (
       select r.run_id, r.stack_id, i.id::uuid as id
@@ -512,6 +540,31 @@ begin
     ), got as (
       select u.id from public.user_messages u where u.id in (select w.id from wanted w) order by u.id for no key update skip locked
     ) select away || array(select w.stack_id from wanted w where w.id not in (select g.id from got g)) into away;
+  end if;
+  if 'message' = any (kinds) or 'mark_read' = any (ops) then
+    -- Messages of senders that are being deleted right now, and reads that somebody retries.
+    with wanted as (
+      select m.id, x.stack_id
+      from (
+        select c.stack_id, i.id from unnest(changes) c cross join lateral jsonb_array_elements_text(c.body -> 'message_ids') i(id)
+          where c.op = 'mark_read'
+        union
+        select e.stack_id, i.id from public.agent_executions e cross join lateral jsonb_array_elements_text(e.item -> 'ids') i(id)
+          where e.id = any (ids) and e.item ->> 'kind' = 'message') x
+      join public.messages m on m.id = case when x.id ~ '^[0-9a-fA-F-]{36}$' then x.id::uuid end
+    ), reads as (
+      select m.message_id, m.stack_id from public.message_reads m join wanted w on w.id = m.message_id and w.stack_id = m.stack_id
+    ), got as (
+      select m.id from public.messages m where m.id in (select w.id from wanted w) order by m.id for key share skip locked
+    ), got_reads as (
+      select m.message_id, m.stack_id from public.message_reads m
+      where (m.message_id, m.stack_id) in (select r.message_id, r.stack_id from reads r)
+      order by m.message_id, m.stack_id for no key update skip locked
+    ) select away || array(
+        select w.stack_id from wanted w where w.id not in (select g.id from got g)
+        union
+        select r.stack_id from reads r where (r.message_id, r.stack_id) not in (select g.message_id, g.stack_id from got_reads g))
+      into away;
   end if;
   return away;
 end $$;
