@@ -75,8 +75,8 @@ class Fleet:
     def enter(self, cycle: LiveCycle) -> bool:
         """Take a slot.
 
-        A stack that comes back under a new fence while its old cycle winds down halts the old one (True where that still
-        ran), which keeps its slot until it leaves: what it spent is still to be committed.
+        A stack that comes back under a new fence while its old cycle winds down halts the old one (True where that
+        still ran), which keeps its slot until it leaves: what it spent is still to be committed.
         """
         previous = self._live.get(cycle.lease.stack_id)
         halts = previous is not None and previous.halted is None

@@ -34,7 +34,8 @@ async def letter(db):
     """A message from one stack to another, and the claim of its reader."""
     sender, reader = await db.stack("Sender", "idle"), await db.stack("Reader")
     message = await db.one(
-        "insert into messages (from_stack_id, to_stack_id, content, message_type) values ($1, $2, 'hi', 'direct') returning id",
+        "insert into messages (from_stack_id, to_stack_id, content, message_type) "
+        "values ($1, $2, 'hi', 'direct') returning id",
         sender,
         reader,
     )
