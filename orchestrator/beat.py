@@ -27,6 +27,7 @@ LOCKED_WAIT_S = 0.25
 class Rhythm:
     cadence_s: float
     lease_s: float
+    fleet_slots: int | None = None
 
     @property
     def cadence_ms(self) -> int:
@@ -65,7 +66,12 @@ class Loop:
 
     async def _beat(self, cause: str) -> None:
         started, most = anyio.current_time(), min(self.fleet.free, MOST_PER_CLAIM)
-        claim = await self.store.claim(most=most, lease_ms=self.rhythm.lease_ms, cadence_ms=self.rhythm.cadence_ms)
+        claim = await self.store.claim(
+            most=most,
+            lease_ms=self.rhythm.lease_ms,
+            cadence_ms=self.rhythm.cadence_ms,
+            fleet_slots=self.rhythm.fleet_slots,
+        )
         for claimed in claim.stacks:
             self._start(claimed, claim)
         if len(claim.stacks) == most:

@@ -142,7 +142,11 @@ class Config(Section):
     service_key: SecretStr
     name: str = Field(default="stackbeat", min_length=1, max_length=80)
     cadence_s: Seconds = 10.0
+    # How many stacks at once: by this daemon, by all daemons of the database together (None: no limit).
     slots: int = Field(default=200, ge=1, le=10_000)
+    fleet_slots: int | None = Field(default=None, ge=1, le=100_000)
+    # How many agents of one stack at once.
+    stage_size: int = Field(default=8, ge=1, le=100)
     lease_s: Seconds = 15.0
     heartbeat_s: Seconds = 2.0
     grace_s: float = Field(default=10.0, ge=0, le=3_600)
@@ -196,6 +200,8 @@ ENVIRONMENT: Mapping[str, tuple[str, ...]] = {
     "STACKBEAT_NAME": ("name",),
     "STACKBEAT_CADENCE_S": ("cadence_s",),
     "STACKBEAT_SLOTS": ("slots",),
+    "STACKBEAT_FLEET_SLOTS": ("fleet_slots",),
+    "STACKBEAT_STAGE_SIZE": ("stage_size",),
     "STACKBEAT_LEASE_S": ("lease_s",),
     "STACKBEAT_HEARTBEAT_S": ("heartbeat_s",),
     "STACKBEAT_GRACE_S": ("grace_s",),

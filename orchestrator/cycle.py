@@ -57,6 +57,7 @@ class Crew:
     chain: Chain
     committer: Committer
     cooldowns: Cooldowns
+    stage_size: int
     observer: Observer
 
 
@@ -86,6 +87,7 @@ async def run_cycle(claimed: ClaimedStack, around: Surroundings, live: LiveCycle
         {name: _rules(name, agent, snapshot, crew) for name, agent in crew.agents.items()},
         now=now,
         cadence=cadence,
+        most=crew.stage_size,
     )
     resting = crew.chain.resting() if stage.runs else None
     if not stage.runs or resting is not None:

@@ -88,7 +88,7 @@ async def open_engine(
             observer=observer,
             clock=anyio.current_time,
         )
-        rhythm = Rhythm(cadence_s=config.cadence_s, lease_s=config.lease_s)
+        rhythm = Rhythm(cadence_s=config.cadence_s, lease_s=config.lease_s, fleet_slots=config.fleet_slots)
         fleet, wake = Fleet(config.slots), Wake()
         committer = Committer(store, cadence_ms=rhythm.cadence_ms, observer=observer, wake_within=wake.within)
         heart = Heart(
@@ -100,7 +100,14 @@ async def open_engine(
             every_s=config.heartbeat_s,
             lease_ms=rhythm.lease_ms,
         )
-        crew = Crew(agents=agents, chain=chain, committer=committer, cooldowns=Cooldowns(), observer=observer)
+        crew = Crew(
+            agents=agents,
+            chain=chain,
+            committer=committer,
+            cooldowns=Cooldowns(),
+            stage_size=config.stage_size,
+            observer=observer,
+        )
         yield Engine(
             worker=worker,
             store=store,

@@ -36,9 +36,14 @@ class Stage:
 
 
 def plan_stage(
-    agendas: Mapping[str, Agenda], rules: Mapping[str, Rules], *, now: datetime, cadence: timedelta
+    agendas: Mapping[str, Agenda],
+    rules: Mapping[str, Rules],
+    *,
+    now: datetime,
+    cadence: timedelta,
+    most: int | None = None,
 ) -> Stage:
-    """Choose the stage of one stack from what its agents would do."""
+    """Choose the stage of one stack, at most ``most`` runs, from what its agents would do."""
     waits = [agenda.next_at for agenda in agendas.values() if agenda.next_at is not None]
     ready: list[Work] = []
     for name, agenda in agendas.items():
@@ -50,7 +55,10 @@ def plan_stage(
             else:
                 waits.append(start)
         ready += sorted(possible, key=_importance)[:1]
-    return Stage(runs=_together(sorted(ready, key=_importance), rules), next_at=min(waits, default=None))
+    chosen = _together(sorted(ready, key=_importance), rules)
+    if len(chosen) > len(chosen[:most]):
+        waits.append(now)  # whoever found no room is looked at again whatever becomes of the others
+    return Stage(runs=chosen[:most], next_at=min(waits, default=None))
 
 
 def _importance(work: Work) -> tuple[int, datetime, str]:

@@ -92,8 +92,18 @@ class Store:
                 "apply the migrations in supabase/migrations or run the matching daemon",
             )
 
-    async def claim(self, *, most: int, lease_ms: int, cadence_ms: int, stack_id: UUID | None = None) -> Claim:
+    async def claim(
+        self,
+        *,
+        most: int,
+        lease_ms: int,
+        cadence_ms: int,
+        fleet_slots: int | None = None,
+        stack_id: UUID | None = None,
+    ) -> Claim:
         request: dict[str, Any] = {"max": most, "lease_ms": lease_ms, "cadence_ms": cadence_ms}
+        if fleet_slots is not None:
+            request |= {"fleet_max": fleet_slots}
         if stack_id is not None:
             request |= {"stack_id": str(stack_id)}
         return await self._call("claim_due_stacks", request, Claim)

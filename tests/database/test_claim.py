@@ -107,3 +107,32 @@ async def test_next_wake_at_is_the_earliest_due_time_or_lease_end(db):
     await db.stack("B")
     answer = await db.verb("claim_due_stacks", worker=uuid.uuid4(), max=0, lease_ms=15000, cadence_ms=10000)
     assert answer["next_wake_at"] == "2026-01-01T00:00:00+00:00"
+
+
+async def test_the_fleet_never_holds_more_stacks_than_it_may(db):
+    await db.set_clock("2026-01-01T00:00:00Z")
+    for n in range(6):
+        await db.stack(f"Stack {n}")
+    assert len(await db.claim(fleet_max=4)) == 4
+    assert await db.claim(fleet_max=4) == []
+    assert len(await db.claim(fleet_max=5)) == 1
+    await db.pass_time(16)
+    assert len(await db.claim(fleet_max=4)) == 4
+
+
+async def test_two_daemons_that_count_at_once_stay_within_the_fleets_limit(db):
+    for n in range(40):
+        await db.stack(f"Stack {n}")
+    got: list[str] = []
+
+    async def daemon() -> None:
+        connection = await asyncpg.connect(db.endpoint.dsn(Login.API))
+        other = type(db)(endpoint=db.endpoint, machine=connection, admin=db.admin)
+        for _ in range(10):
+            got.extend(s["stack_id"] for s in await other.claim(max=3, fleet_max=7))
+        await connection.close()
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(4):
+            tasks.start_soon(daemon)
+    assert len(got) == 7

@@ -59,6 +59,15 @@ def test_who_runs_together(works: list[Work], expected: list[str]) -> None:
     assert stage(*works) == expected
 
 
+def test_a_stage_is_no_larger_than_it_may_be_and_the_rest_is_looked_at_again() -> None:
+    works = [work("planner", 8), work("reviewer", 6), work("communicator", 7)]
+    agendas = {w.agent: Agenda(work=(w,)) for w in works}
+    found = plan_stage(agendas, rules(), now=NOW, cadence=CADENCE, most=2)
+    assert [w.agent for w in found.runs] == ["planner", "communicator"]
+    assert found.next_at == NOW
+    assert plan_stage(agendas, rules(), now=NOW, cadence=CADENCE, most=3).next_at is None
+
+
 def test_routine_work_keeps_the_cadence_and_urgent_work_does_not() -> None:
     assert stage(work("planner"), ran={"planner": 9}) == []
     assert stage(work("planner"), ran={"planner": 10}) == ["planner"]
