@@ -6,22 +6,24 @@ import statistics
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import anyio
 from supabase import AsyncClient, AsyncClientOptions, acreate_client
 
-from orchestrator.bench.agents import NAMES, bench_agents
+from orchestrator.bench.agents import NAMES, TODOS, bench_agents
 from orchestrator.bench.meter import Reading, open_meter, peak_rss_mb
 from orchestrator.bench.model import CannedModel, bench_model
 from orchestrator.bench.plain import open_pool, play_plain
+from orchestrator.bench.summary import percentile
 from orchestrator.config import Config
 from orchestrator.daemon import run_daemon
 from orchestrator.facts import BatchSent, BeatDone, Fact, RunCommitted, SignalsUp
 
-TODOS = 10
 MESSAGES = 10
+ENDLESS = 1_000_000
 CHUNK = 500
 PART = 100  # ids in one address line
 LIMIT_S = 900.0
@@ -32,7 +34,7 @@ PAIRS = 5  # of ours and plain, in turns, so that a noisy minute meets both
 class _Tally:
     """What the daemons report while they run."""
 
-    wanted: int
+    wanted: int | None
     runs: int = 0
     wrong: int = 0
     calls: int = 0
@@ -49,7 +51,7 @@ class _Tally:
             case RunCommitted():
                 self.runs += fact.verdict == "done" and fact.status == "completed"
                 self.wrong += not (fact.verdict == "done" and fact.status == "completed")
-                if self.runs >= self.wanted:
+                if self.wanted is not None and self.runs >= self.wanted:
                     self.done.set()
             case BatchSent():
                 self.calls += 1
@@ -71,7 +73,10 @@ class _Tally:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
-    """What is played: how many stacks, how slow the model (seconds, drawn between two bounds), how often, by whom."""
+    """What is played: how many stacks, how slow the model (seconds, drawn between two bounds), how often, by whom.
+
+    With ``minutes`` it goes on for so long, each stack's rounds due a cadence (the configuration's) apart.
+    """
 
     stacks: int
     latency: tuple[float, float] = (0.0, 0.0)
@@ -79,6 +84,7 @@ class Shape:
     daemons: int = 1
     parallel: bool = False
     wire: bool = False
+    minutes: float | None = None
 
     @property
     def runs(self) -> int:
@@ -97,6 +103,7 @@ class Shape:
             "daemons": self.daemons,
             "parallel": self.parallel,
             "wire": self.wire,
+            "minutes": self.minutes,
         }
 
 
@@ -116,7 +123,8 @@ async def bench_beat(ground: Ground, shape: Shape) -> dict[str, Any]:
     The clock runs from the UPDATE that plays them to the last verdict. Raises StoreError, and TimeoutError after
     fifteen minutes.
     """
-    tally = _Tally(wanted=shape.runs, daemons=shape.daemons)
+    tally = _Tally(wanted=shape.runs if shape.minutes is None else None, daemons=shape.daemons)
+    every = None if shape.minutes is None else timedelta(seconds=ground.config.cadence_s)
     config = ground.config.model_copy(update={"slots": max(1, -(-shape.stacks // shape.daemons))})
     async with (
         _seeded(ground, shape.stacks) as (client, ids),
@@ -126,19 +134,26 @@ async def bench_beat(ground: Ground, shape: Shape) -> dict[str, Any]:
     ):
 
         async def daemon() -> None:
-            agents = bench_agents(rounds=shape.cycles, parallel=shape.parallel)
+            rounds = ENDLESS if every else shape.cycles
+            agents = bench_agents(rounds=rounds, parallel=shape.parallel, every=every)
             await run_daemon(config, observer=tally.observe, agents=agents, providers=[model])
 
         for _ in range(shape.daemons):
             group.start_soon(daemon)
         with anyio.fail_after(LIMIT_S):
             await tally.listening.wait()
-            before, started = await meter.read(), anyio.current_time()
-            await _play(client, ids)
-            await tally.done.wait()
-            wall_s, after = anyio.current_time() - started, await meter.read()
+        before, started = await meter.read(), anyio.current_time()
+        await _play(client, ids)
+        if shape.minutes is None:
+            with anyio.fail_after(LIMIT_S):
+                await tally.done.wait()
+        else:
+            await anyio.sleep(shape.minutes * 60)
+        wall_s, after = anyio.current_time() - started, await meter.read()
+        kept = {} if every is None else await _kept_pace(client, ids, wall_s / every.total_seconds())
         group.cancel_scope.cancel()
-    return _spent(before, after, runs=tally.runs, wall_s=wall_s, ideal_s=shape.ideal_s) | _noted(tally)
+    spent = _spent(before, after, runs=tally.runs, wall_s=wall_s, ideal_s=shape.ideal_s if every is None else wall_s)
+    return spent | _noted(tally) | kept
 
 
 async def bench_plain(ground: Ground, shape: Shape) -> dict[str, Any]:
@@ -206,14 +221,35 @@ def _spent(before: Reading, after: Reading, *, runs: int, wall_s: float, ideal_s
     }
 
 
+async def _kept_pace(client: AsyncClient, ids: Sequence[UUID], rounds: float) -> dict[str, Any]:
+    """How many rounds came due, how many the slowest and the middle stack made, and whole cadences missed by all."""
+    states: list[Any] = []
+    schedules: list[Any] = []
+    for start in range(0, len(ids), PART):
+        part = [str(id_) for id_ in ids[start : start + PART]]
+        memory = client.table("agent_states").select("memory").in_("stack_id", part).eq("agent_type", NAMES[-1])
+        states += (await memory.execute()).data
+        schedules += (await client.table("stack_schedule").select("overruns").in_("stack_id", part).execute()).data
+    made = [row["memory"].get("rounds", 0) for row in states] or [0]
+    overruns = sum(row["overruns"] for row in schedules)
+    return {
+        "rounds_due": round(rounds, 1),
+        "rounds_made_least": min(made),
+        "rounds_made_median": statistics.median(made),
+        "overruns": overruns,
+    }
+
+
 def _noted(tally: _Tally) -> dict[str, Any]:
-    lags = sorted(tally.lags_ms) or [0.0]
+    lags = tally.lags_ms or [0.0]
     return {
         "failed_runs": tally.wrong,
         "calls_per_run": round(tally.calls / tally.runs, 3),
         "claim_ms": None if tally.first_claim_ms is None else round(tally.first_claim_ms, 1),
         "commit_ms": round(covered(tally.commits) * 1_000, 1),
-        "beat_lag_p95_ms": round(lags[int(len(lags) * 0.95) - (len(lags) == 1)], 1),
+        "beat_lag_p50_ms": round(percentile(lags, 0.5), 1),
+        "beat_lag_p95_ms": round(percentile(lags, 0.95), 1),
+        "beat_lag_max_ms": round(max(lags), 1),
     }
 
 

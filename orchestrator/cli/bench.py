@@ -59,6 +59,7 @@ def bench() -> None:
 )
 @click.option("--parallel", is_flag=True, help="All four agents together instead of one after another.")
 @click.option("--wire", is_flag=True, help="Ask the model through the provider's SDK.")
+@click.option("--minutes", type=click.FloatRange(min=0.1), help="Go on for so long, a round each cadence (10 s).")
 @click.option(
     "--compare",
     type=click.Choice(["plain"]),
