@@ -154,7 +154,7 @@ begin
       'stacks', (
         select json_agg(json_build_object(
           'stack_id', s.stack_id, 'fence', s.fence, 'wakes', s.wakes, 'due_at', s.due_at, 'lease_expires_at', s.lease_expires_at,
-          'overruns', s.overruns, 'snapshot', own.snapshot) order by s.due_at)
+          'overruns', s.overruns, 'snapshot', own.snapshot) order by s.due_at, s.stack_id)
         from public.agent_stacks a
         join public.stack_schedule s on s.stack_id = a.id
         left join heard on heard.stack_id = a.id
