@@ -18,7 +18,8 @@ from orchestrator.tracing import cycle_span
 from orchestrator.verbs import Claim, ClaimedStack, seconds_until
 from orchestrator.wake import Wake
 
-MOST_PER_CLAIM = 100
+# So that the first stacks of a large claim are at work while the database reads the next ones.
+MOST_PER_CLAIM = 50
 AWAY_WAIT_S = 1.0
 LOCKED_WAIT_S = 0.25
 

@@ -187,9 +187,12 @@ class _StageRun:
 
     async def play(self, works: Sequence[Work]) -> CycleReport:
         self._open = len(works)
-        async with anyio.create_task_group() as group:
-            for work in works:
-                group.start_soon(self._turn, work)
+        if len(works) == 1:  # the usual stage; a group of one would only cost
+            await self._turn(works[0])
+        else:
+            async with anyio.create_task_group() as group:
+                for work in works:
+                    group.start_soon(self._turn, work)
         # Everything else has its verdict by now, so giving up the lease cannot make it stale.
         due = settle(self._ends, next_at=self._next_at, now=self._snapshot.now)
         last, self._ready = self._ready, []
