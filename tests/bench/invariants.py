@@ -30,6 +30,7 @@ ALWAYS: Mapping[str, str] = {
     "a completed run that is not in the ledger": """
         select count(*) from agent_executions e
         where e.completed_at > $1 and e.status = 'completed'
+          and e.reply_of is null   -- it took a stored reply, and bought none
           and not exists (select from llm_calls c where c.run_id = e.id)""",
     "a gap in an app's versions": """
         select count(*) from (
