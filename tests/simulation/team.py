@@ -8,6 +8,7 @@ Now and then, as the odds say, one has a bug, rejects its reply, or wants a chan
 from __future__ import annotations
 
 import random
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -50,7 +51,7 @@ class AgentBugError(Exception):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Member:
+class Member(ABC):
     """What the four have in common; a role says what its work is and what it writes."""
 
     name: str
@@ -110,11 +111,13 @@ class Member:
         ]
         return ready, [todo.available_at for todo in mine if todo.available_at is not None]
 
+    @abstractmethod
     def agenda(self, snapshot: Snapshot, now: datetime) -> Agenda:
-        raise NotImplementedError
+        """What this member would do."""
 
+    @abstractmethod
     def changes(self, word: str, snapshot: Snapshot, work: Work, chance: random.Random) -> list[Change]:
-        raise NotImplementedError
+        """What its turn changes."""
 
 
 class Planner(Member):
