@@ -58,7 +58,6 @@ class Loop:
             at_most = self.rhythm.cadence_s
             if self.fleet.free > 0:
                 try:
-                    await self.heart.beat_if_late()
                     await self._beat(cause)
                 except StoreError as error:
                     at_most = min(at_most, AWAY_WAIT_S)
@@ -67,14 +66,16 @@ class Loop:
 
     async def _beat(self, cause: str) -> None:
         started, most = anyio.current_time(), min(self.fleet.free, MOST_PER_CLAIM)
-        claim = await self.store.claim(
-            most=most,
-            lease_ms=self.rhythm.lease_ms,
-            cadence_ms=self.rhythm.cadence_ms,
-            fleet_slots=self.rhythm.fleet_slots,
-        )
-        for claimed in claim.stacks:
-            self._start(claimed, claim)
+        with self.heart.claiming():
+            claim = await self.store.claim(
+                most=most,
+                lease_ms=self.rhythm.lease_ms,
+                cadence_ms=self.rhythm.cadence_ms,
+                renewed_at=self.heart.renewed_at,
+                fleet_slots=self.rhythm.fleet_slots,
+            )
+            for claimed in claim.stacks:
+                self._start(claimed, claim)
         if len(claim.stacks) == most:
             self.wake.ring("more")
         else:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 
 import anyio
 
@@ -14,7 +17,11 @@ from orchestrator.verbs import Lease, Pulse
 
 @dataclass(slots=True, kw_only=True)
 class Heart:
-    """Beats every ``every_s`` under the worker's name; ``renewed_at`` is when the last answered beat set out."""
+    """Beats every ``every_s`` under the worker's name.
+
+    ``renewed_at`` is the database's time of the last beat that renewed every lease this worker had. A claim carries
+    it, so that stacks at work here are not taken for a dead worker's when an outage outlives their leases.
+    """
 
     store: Store
     fleet: Fleet
@@ -23,7 +30,17 @@ class Heart:
     version: str
     every_s: float
     lease_ms: int
-    renewed_at: float = float("-inf")
+    renewed_at: datetime | None = None
+    _claiming: bool = False
+
+    @contextmanager
+    def claiming(self) -> Iterator[None]:
+        """While a claim is under way, and until its stacks are in the fleet, no beat can name all leases."""
+        self._claiming = True
+        try:
+            yield
+        finally:
+            self._claiming = False
 
     async def run(self) -> None:
         """Beat until cancelled; a missed beat is a fact, the lease outlives some of them."""
@@ -36,7 +53,7 @@ class Heart:
 
     async def beat(self, *, stopping: bool = False) -> None:
         """One heartbeat; raises StoreError."""
-        set_out, leases = anyio.current_time(), self.fleet.leases()
+        leases, complete = self.fleet.leases(), not self._claiming
         pulse = await self.store.heartbeat(
             leases,
             name=self.name,
@@ -45,17 +62,9 @@ class Heart:
             lease_ms=self.lease_ms,
             stopping=stopping,
         )
-        self.renewed_at = set_out
+        if complete and pulse.renewed + len(pulse.lost) == len(leases):
+            self.renewed_at = pulse.now
         self._apply(leases, pulse)
-
-    async def beat_if_late(self) -> None:
-        """Beat now where live leases may have expired unnoticed; raises StoreError.
-
-        After an outage, or a time in which this process stood still, its own stacks look like a dead worker's. A claim
-        would take them over from their own runs, and the replies that these hold would be bought again.
-        """
-        if len(self.fleet) and anyio.current_time() - self.renewed_at > self.lease_ms / 2_000:
-            await self.beat()
 
     def _apply(self, sent: tuple[Lease, ...], pulse: Pulse) -> None:
         stopped = {halted.stack_id for halted in pulse.halted if halted.execution_state == "stopped"}

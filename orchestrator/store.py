@@ -10,6 +10,7 @@ import json
 import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, TypeVar
 from uuid import UUID
@@ -67,7 +68,7 @@ class StoreError(Exception):
 
 
 class Store:
-    """The verbs of version 1. One HTTP client, explicit time-outs; of the past it only knows the last contact."""
+    """The verbs of version 2. One HTTP client, explicit time-outs; of the past it only knows the last contact."""
 
     def __init__(self, client: AsyncClient, *, url: str, worker: UUID, observer: Observer) -> None:
         self._client = client
@@ -98,10 +99,13 @@ class Store:
         most: int,
         lease_ms: int,
         cadence_ms: int,
+        renewed_at: datetime | None = None,
         fleet_slots: int | None = None,
         stack_id: UUID | None = None,
     ) -> Claim:
         request: dict[str, Any] = {"max": most, "lease_ms": lease_ms, "cadence_ms": cadence_ms}
+        if renewed_at is not None:
+            request |= {"renewed_at": renewed_at.isoformat()}
         if fleet_slots is not None:
             request |= {"fleet_max": fleet_slots}
         if stack_id is not None:

@@ -117,7 +117,10 @@ class HaltedStack(Answer):
 
 
 class Pulse(Answer):
+    """A lease neither renewed nor lost had its row locked: the next heartbeat renews it."""
+
     now: AwareDatetime
+    renewed: int
     lost: tuple[UUID, ...] = ()
     halted: tuple[HaltedStack, ...] = ()
 

@@ -1,4 +1,4 @@
--- Version 2 of the verbs: claim, begin and commit, set by set. It replaces those of 20261122000004; heartbeat and prune stay.
+-- Version 2 of the verbs: claim, begin, commit and heartbeat, set by set. It replaces those of 20261122000004; prune stays.
 --
 -- A request is parsed once, into arrays of the types below, and every step after that takes and gives such arrays, so that a
 -- batch of 50 runs costs a handful of statements, whatever is in it. What all stacks of a claim see alike is read once.
@@ -253,12 +253,19 @@ begin
       where m.stack_id = any (stacks) and m.status = 'claimed' and m.message_id || ' ' || m.stack_id <> all (reads));
 end $$;
 
--- {v, worker, max, lease_ms, cadence_ms, fleet_max?, stack_id?} -> {v, now, next_wake_at, surroundings, stacks: [...]}
+-- {v, worker, max, lease_ms, cadence_ms, renewed_at?, fleet_max?, stack_id?} -> {v, now, next_wake_at, surroundings, stacks: [...]}
 -- Two statements in this order: lease, then read the snapshots, so that they are never older than the lease.
+--
+-- `renewed_at` is when this database last renewed all of the worker's leases. After an outage the worker's own stacks look like a
+-- dead worker's, and its claim may arrive before its heartbeat. It gets an expired lease of its own back only if that lease was
+-- not renewed then: it belongs to a claim whose answer was lost, so no run of it lives.
 create function public.claim_due_stacks(request jsonb) returns json
 language plpgsql set search_path = '' as $$
 declare
   t timestamptz := internal.clock();
+  me uuid := request ->> 'worker';
+  lease interval := make_interval(secs => (request ->> 'lease_ms')::numeric::double precision / 1000);
+  known_until timestamptz := (request ->> 'renewed_at')::timestamptz + lease;
   chosen uuid := request ->> 'stack_id';
   claimed uuid[];
   orphaned uuid[];
@@ -271,6 +278,7 @@ begin
     select a.id
     from public.agent_stacks a join public.stack_schedule s on s.stack_id = a.id
     where coalesce(s.lease_expires_at, '-infinity') <= t
+      and (s.lease_owner is distinct from me or s.lease_expires_at < known_until)
       and case
         when chosen is not null then a.id = chosen
         else a.execution_state = 'running'
@@ -293,8 +301,7 @@ begin
   if claimed is not null then
     delete from internal.late_wakes where stack_id = any (claimed);
     update public.stack_schedule set
-        fence = fence + 1, lease_owner = (request ->> 'worker')::uuid, claimed_at = t,
-        lease_expires_at = t + make_interval(secs => (request ->> 'lease_ms')::numeric::double precision / 1000),
+        fence = fence + 1, lease_owner = me, claimed_at = t, lease_expires_at = t + lease,
         by_hand = chosen is not null,
         due_at = coalesce(due_at, t)   -- if this worker dies, the end of its lease must find the stack due
       where stack_id = any (claimed);
@@ -936,6 +943,45 @@ begin
     'next_wake_at', case when cardinality(others) > 0 and cardinality(landed) > 0 then t else next_due end,
     'settled', settled, 'runs', (
       select coalesce(jsonb_agg(jsonb_build_object('run_id', j.run_id, 'verdict', j.verdict, 'reason', j.reason)), '[]') from unnest(judged) j));
+end $$;
+
+-- heartbeat -------------------------------------------------------------------------------------------------------------
+
+-- {v, worker, name, version, slots, lease_ms, leases: [{stack_id, fence}], stopping?}
+-- -> {v, now, renewed, lost: [stack_id], halted: [{stack_id, execution_state}]}
+-- A lease that is neither renewed nor lost is one whose row is locked right now, by its own worker's call or by a person: it is
+-- renewed at the next beat.
+create or replace function public.heartbeat(request jsonb) returns jsonb
+language plpgsql set search_path = '' as $$
+declare
+  t timestamptz := internal.clock();
+  me uuid := request ->> 'worker';
+  leases internal.held_stack[];
+  renewed integer;
+begin
+  perform internal.open_request(request, 'worker', 'name', 'version', 'slots', 'lease_ms');
+  leases := array(select row(l.stack_id, null, l.fence, null, null, null)::internal.held_stack
+    from jsonb_to_recordset(coalesce(nullif(request -> 'leases', 'null'), '[]')) as l(stack_id uuid, fence bigint));
+  insert into public.workers as w (id, name, version, slots, started_at, heartbeat_at)
+    values (me, request ->> 'name', request ->> 'version', (request ->> 'slots')::integer, t, t)
+    on conflict (id) do update set heartbeat_at = t, name = excluded.name, version = excluded.version, slots = excluded.slots,
+      stopped_at = case when request -> 'stopping' = 'true' then t end;
+  update public.stack_schedule s set lease_expires_at = t + make_interval(secs => (request ->> 'lease_ms')::double precision / 1000)
+    where s.stack_id in (
+      select h.stack_id from unnest(leases) l
+      join public.stack_schedule h on h.stack_id = l.id and h.fence = l.fence and h.lease_owner = me
+      order by h.stack_id for no key update of h skip locked);
+  get diagnostics renewed = row_count;
+  return jsonb_build_object('v', 2, 'now', t, 'renewed', renewed,
+    'lost', (
+      select coalesce(jsonb_agg(l.id), '[]') from unnest(leases) l left join public.stack_schedule h on h.stack_id = l.id
+      where h.stack_id is null or h.fence <> l.fence or h.lease_owner is distinct from me),
+    'halted', (
+      select coalesce(jsonb_agg(jsonb_build_object('stack_id', a.id, 'execution_state', a.execution_state)), '[]')
+      from unnest(leases) l
+      join public.agent_stacks a on a.id = l.id
+      join public.stack_schedule h on h.stack_id = l.id
+      where a.execution_state <> 'running' and not h.by_hand));
 end $$;
 
 -- A message to the team that nobody could handle is retried like a todo or a visitor's line: by an UPDATE of its status.

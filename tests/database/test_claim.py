@@ -26,6 +26,53 @@ async def test_a_claimed_stack_is_nobody_elses_until_the_lease_ends(db):
     assert second[0]["fence"] == first[0]["fence"] + 1
 
 
+async def heartbeat(db, worker, *leases):
+    return await db.verb(
+        "heartbeat", worker=worker, name="one", version="1", slots=1, lease_ms=15000, leases=list(leases)
+    )
+
+
+async def test_a_claim_does_not_take_over_from_its_own_worker(db):
+    """Its lease ran out in an outage, and its claim comes before its heartbeat does; another worker's claim may."""
+    me = str(uuid.uuid4())
+    await db.set_clock("2026-01-01T00:00:00Z")
+    await db.stack()
+    [first] = await db.claim(me)
+    await db.pass_time(15.1)
+    assert await db.claim(me) == []
+    assert await db.claim(me, renewed_at="2025-12-31T23:59:59Z") == []
+    assert await db.claim(me, renewed_at="2026-01-01T00:00:00Z") == [], "this very renewal gave the lease its end"
+    [second] = await db.claim(str(uuid.uuid4()), renewed_at="2025-12-31T23:59:59Z")
+    assert second["fence"] == first["fence"] + 1
+
+
+async def test_a_claim_whose_answer_was_lost_is_made_again_when_its_lease_has_ended(db):
+    """The worker has renewed its leases since, and this one was not among them."""
+    me = str(uuid.uuid4())
+    await db.set_clock("2026-01-01T00:00:00Z")
+    stack = await db.stack()
+    await db.claim(me)
+    await db.pass_time(3)
+    renewed_at = (await heartbeat(db, me))["now"]
+    assert await db.claim(me, renewed_at=renewed_at) == [], "the lease has not ended"
+    await db.pass_time(12.1)
+    assert [s["stack_id"] for s in await db.claim(me, renewed_at=renewed_at)] == [str(stack)]
+
+
+async def test_a_heartbeat_says_how_many_leases_it_renewed(db):
+    """One that somebody holds is neither renewed nor lost."""
+    me = str(uuid.uuid4())
+    for n in range(3):
+        await db.stack(f"Stack {n}")
+    leases = [{"stack_id": s["stack_id"], "fence": s["fence"]} for s in await db.claim(me)]
+    other = await asyncpg.connect(db.endpoint.dsn(Login.OWNER))
+    async with other.transaction():
+        await other.execute("select from stack_schedule where stack_id = $1 for update", leases[0]["stack_id"])
+        pulse = await heartbeat(db, me, leases[0], leases[1], leases[2] | {"fence": 0})
+    await other.close()
+    assert (pulse["renewed"], pulse["lost"]) == (1, [leases[2]["stack_id"]])
+
+
 async def test_two_daemons_at_once_share_the_stacks_without_overlap(db):
     for n in range(40):
         await db.stack(f"Stack {n}")

@@ -32,6 +32,7 @@ class Watch:
     _ends: dict[str, str] = field(default_factory=dict)
     _begun: set[str] = field(default_factory=set)
     _claimable: set[str] = field(default_factory=set)
+    _own: set[str] = field(default_factory=set)
     _stacks: dict[str, tuple[Any, ...]] = field(default_factory=dict)
     _running: set[str] = field(default_factory=set)
     _due_since: dict[str, float] = field(default_factory=dict)
@@ -42,6 +43,7 @@ class Watch:
         world = self.world
         if verb == "claim_due_stacks":
             self._claimable = claimable(world)
+            self._own = self._running_of(body["worker"])
         elif verb == "begin_runs":
             query = """select a.id::text, a.execution_state, s.lease_owner::text, s.fence
               from public.agent_stacks a join public.stack_schedule s on s.stack_id = a.id
@@ -57,10 +59,16 @@ class Watch:
             for stack in answer["stacks"]:
                 if stack["stack_id"] not in self._claimable:
                     self.world.find(f"stack {stack['stack_id']} was claimed while it was not due or somebody's")
+            for run in sorted(self._own - self._running_of(body["worker"])):
+                self.world.find(f"run {run} was taken over by the very worker that had it")
         elif verb == "begin_runs":
             self._after_begin(body, answer)
         elif verb == "commit_runs":
             self._after_commit(body, answer)
+
+    def _running_of(self, worker: str) -> set[str]:
+        query = "select id::text from public.agent_executions where worker_id = %s and status = 'running'"
+        return {row[0] for row in self.world.database.ask(query, (worker,))}
 
     def _after_begin(self, body: dict[str, Any], answer: dict[str, Any]) -> None:
         verdicts = {run["run_id"]: run["verdict"] for run in answer["runs"]}

@@ -57,6 +57,11 @@ SABOTAGES = {
         pieces=(("where coalesce(s.lease_expires_at, '-infinity') <= t", "where true"),),
         shows=("stack ",),
     ),
+    "a worker's late claim takes over from its own runs": Sabotage(
+        function="public.claim_due_stacks",
+        pieces=(("or s.lease_expires_at < known_until", "or true"),),
+        shows=("run ",),
+    ),
     "a ledger row is refused with its run": Sabotage(
         function="internal.keep_ledger",
         pieces=(("from unnest(runs) r\n    cross join", "from unnest(runs) r join public.agent_executions e "

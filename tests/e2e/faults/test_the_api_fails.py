@@ -74,3 +74,25 @@ def test_a_daemon_does_not_take_over_from_itself(place: Place, provider: Provide
     built(place, 1)
     assert place.one(GIVEN_UP) == 0
     assert_kept(place, provider)
+
+
+def test_a_claim_that_arrives_late_does_not_take_over_from_itself(
+    place: Place, provider: Provider, wire: Wire, daemon: Any
+) -> None:
+    """It set out while the lease was good, and arrives when that has ended and no heartbeat got through meanwhile."""
+    place.move("running", place.stack("Owls", state="idle"))
+    provider.hold()
+    daemon("daemon", wire=wire, STACKBEAT_CADENCE_S="0.2")
+    eventually(lambda: provider.open, within=20, what="the builder's call")
+    heartbeats = wire.block(Side.BEFORE, "heartbeat", status=500)
+    late = wire.block(Side.BEFORE, "claim_due_stacks", delivers=True)
+    eventually(lambda: late.reached, within=20, what="a claim on its way")
+    place.until("select lease_expires_at < clock_timestamp() from stack_schedule")
+    seen = claims(wire)
+    wire.lift(late)
+    eventually(lambda: claims(wire) > seen, within=20, what="the claim arrives")
+    wire.lift(heartbeats)
+    provider.release()
+    built(place, 1)
+    assert place.one(GIVEN_UP) == 0
+    assert_kept(place, provider)

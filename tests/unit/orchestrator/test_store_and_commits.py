@@ -144,7 +144,7 @@ async def test_whoever_says_that_the_store_is_away_is_heard_when_it_is_back(verb
         seen.append(verb)
         if len(seen) < 3:
             return unreachable(verb, request)
-        return httpx.Response(200, json={"v": 1, "now": NOW, "lost": [], "halted": [], "deleted": {}})
+        return httpx.Response(200, json={"v": 1, "now": NOW, "renewed": 0, "lost": [], "halted": [], "deleted": {}})
 
     async with store_over(answer, observe) as store, anyio.create_task_group() as group:
         group.start_soon(_heart(store).run if verb == "heartbeat" else _sweeper(store).run)
