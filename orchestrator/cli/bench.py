@@ -18,6 +18,7 @@ import click
 from orchestrator.bench.beat import Ground, Shape, bench_beat, compare_plain
 from orchestrator.bench.control import bench_control
 from orchestrator.cli.daemon import daemon_settings, told_to_people
+from orchestrator.cli.door import one_sentence
 from orchestrator.cli.embedded import discard_data, open_minibase
 from orchestrator.cli.errors import CliError, ExitCode
 from orchestrator.cli.output import json_option, print_json
@@ -142,7 +143,7 @@ async def _measure(found: dict[str, Any], measure: partial[Any]) -> None:
             )
         config = daemon_settings(os.environ, Path.cwd(), target)
         ground = Ground(config=config, db_url=target.db_url, db_admin_url=target.db_admin_url, server_pid=pid)
-        with told_to_people():
+        with told_to_people(), one_sentence(target):
             found.update(await measure(ground) | shape.as_values())
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from orchestrator.cli.errors import CliError, ExitCode
+from orchestrator.cli.errors import CliError, ExitCode, leaves
 from orchestrator.cli.ports import Choice, PortType, Use, listen, url_of
 from orchestrator.cli.target import Target
 from orchestrator.config import FILE_NAME, Config, ConfigError, ProviderName
@@ -83,16 +83,17 @@ async def run_daemon_for_people(config: Config, observer: Observer, metrics: soc
 
 @contextmanager
 def told_to_people() -> Iterator[None]:
-    """Turn the daemon's own errors into CliError: their texts are sentences already."""
+    """Turn the daemon's own errors, alone or among others, into CliError: their texts are sentences already."""
     from orchestrator.daemon import TickError
     from orchestrator.registry import RegistryError
     from orchestrator.store import StoreError
 
+    codes = {StoreError: ExitCode.NO_SUPABASE, TickError: ExitCode.BUSY, RegistryError: ExitCode.FAILED}
     try:
         yield
-    except StoreError as error:
-        raise CliError(str(error), ExitCode.NO_SUPABASE) from error
-    except TickError as error:
-        raise CliError(str(error), ExitCode.BUSY) from error
-    except RegistryError as error:
-        raise CliError(str(error)) from error
+    except Exception as error:
+        for leaf in leaves(error):
+            code = codes.get(type(leaf))
+            if code is not None:
+                raise CliError(str(leaf), code) from error
+        raise

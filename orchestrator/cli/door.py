@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
-from orchestrator.cli.errors import CliError, ExitCode
+from orchestrator.cli.errors import CliError, ExitCode, leaves
 
 if TYPE_CHECKING:
     from postgrest.exceptions import APIError
@@ -30,9 +30,7 @@ def connect(target: Target, *, key: str | None = None) -> Iterator[Client]:
     """
     # The import takes longer than most commands: `--help` and wrong arguments must not wait for it.
     import httpx
-    from postgrest.exceptions import APIError
-    from supabase import Client, ClientOptions, SupabaseException
-    from supabase_auth.errors import AuthError
+    from supabase import Client, ClientOptions
 
     logging.getLogger("httpx").setLevel(logging.WARNING)
 
@@ -44,41 +42,67 @@ def connect(target: Target, *, key: str | None = None) -> Iterator[Client]:
                 ExitCode.NO_SUPABASE,
             )
 
+    with (
+        one_sentence(target),
+        httpx.Client(timeout=REQUEST_TIMEOUT_S, event_hooks={"response": [refuse_web_page]}) as http,
+    ):
+        options = ClientOptions(
+            httpx_client=http, postgrest_client_retry=False, auto_refresh_token=False, persist_session=False
+        )
+        yield Client(target.url, key or target.service_key, options)
+
+
+@contextmanager
+def one_sentence(target: Target) -> Iterator[None]:
+    """Whatever the official clients raise inside the block, alone or among others, leaves it as a CliError."""
     try:
-        with httpx.Client(timeout=REQUEST_TIMEOUT_S, event_hooks={"response": [refuse_web_page]}) as http:
-            options = ClientOptions(
-                httpx_client=http, postgrest_client_retry=False, auto_refresh_token=False, persist_session=False
+        yield
+    except Exception as error:
+        for leaf in leaves(error):
+            told = _told(leaf, target)
+            if told is not None:
+                raise told from error
+        raise
+
+
+def _told(error: BaseException, target: Target) -> CliError | None:
+    import httpx
+    from postgrest.exceptions import APIError
+    from supabase import SupabaseException
+    from supabase_auth.errors import AuthError
+
+    match error:
+        case SupabaseException():
+            return CliError(f"supabase-py refuses the settings of {target.url}: {error.message}", ExitCode.USAGE)
+        case APIError():
+            return _told_by_the_api(error, target)
+        case AuthError():
+            code = ExitCode.NO_SUPABASE if getattr(error, "status", None) in {401, 403} else ExitCode.REFUSED
+            return CliError(f"{target.url} refused: {error.message}", code)
+        case httpx.TimeoutException():
+            return CliError(
+                f"Supabase at {target.url} did not answer within {REQUEST_TIMEOUT_S} s; check that it is healthy",
+                ExitCode.NO_SUPABASE,
             )
-            yield Client(target.url, key or target.service_key, options)
-    except SupabaseException as error:
-        raise CliError(f"supabase-py refuses the settings of {target.url}: {error.message}", ExitCode.USAGE) from error
-    except APIError as error:
-        _raise_api_error(error, target)
-    except AuthError as error:
-        code = ExitCode.NO_SUPABASE if getattr(error, "status", None) in {401, 403} else ExitCode.REFUSED
-        raise CliError(f"{target.url} refused: {error.message}", code) from error
-    except httpx.TimeoutException as error:
-        raise CliError(
-            f"Supabase at {target.url} did not answer within {REQUEST_TIMEOUT_S} s; check that it is healthy",
-            ExitCode.NO_SUPABASE,
-        ) from error
-    except httpx.TransportError as error:
-        raise CliError(
-            f"cannot reach Supabase at {target.url} ({error}); check the address, or start one with `stackbeat up`",
-            ExitCode.NO_SUPABASE,
-        ) from error
+        case httpx.TransportError():
+            return CliError(
+                f"cannot reach Supabase at {target.url} ({error}); check the address, or start one with `stackbeat up`",
+                ExitCode.NO_SUPABASE,
+            )
+        case _:
+            return None
 
 
-def _raise_api_error(error: APIError, target: Target) -> NoReturn:
+def _told_by_the_api(error: APIError, target: Target) -> CliError:
     code, message = str(error.code or ""), (error.message or "no reason given").strip().rstrip(".")
     if code in _KEY_CODES or "api key" in message.lower():
-        raise CliError(
+        return CliError(
             f"Supabase at {target.url} does not accept the service key ({message}); check SUPABASE_SERVICE_ROLE_KEY",
             ExitCode.NO_SUPABASE,
-        ) from error
+        )
     if code in _MISSING_TABLE_CODES:
-        raise CliError(
+        return CliError(
             f"Supabase at {target.url} lacks Stackbeat's tables ({message}); apply supabase/migrations first",
             ExitCode.NO_SUPABASE,
-        ) from error
-    raise CliError(f"Supabase refused: {message}", ExitCode.REFUSED) from error
+        )
+    return CliError(f"Supabase refused: {message}", ExitCode.REFUSED)

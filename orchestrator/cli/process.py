@@ -11,6 +11,8 @@ from typing import Any
 import anyio
 import click
 
+from orchestrator.cli.errors import leaves
+
 # New objects before a look for cycles. One claim of a hundred stacks makes some 50,000, none of them in a cycle.
 GC_NEW_OBJECTS = 50_000
 GC_OLDER = (20, 20)
@@ -54,11 +56,7 @@ def calm_gc() -> Iterator[None]:
 
 def first_for_people(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """The first click error inside a group, at any depth, else the group itself."""
-    found, _ = group.split(click.ClickException)
-    error: BaseException = found if found is not None else group
-    while isinstance(error, BaseExceptionGroup) and found is not None:
-        error = error.exceptions[0]
-    return error
+    return next((error for error in leaves(group) if isinstance(error, click.ClickException)), group)
 
 
 async def _cancel_on_signal(scope: anyio.CancelScope) -> None:

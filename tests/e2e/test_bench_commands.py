@@ -45,3 +45,10 @@ def test_control_says_what_it_misses(
     assert done.returncode == code
     assert words in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_beat_says_that_there_is_no_supabase() -> None:
+    done = run("beat", "--stacks", "1", SUPABASE_URL="http://127.0.0.1:1", SUPABASE_SECRET_KEY="sb_secret_none")
+    assert done.returncode == ExitCode.NO_SUPABASE
+    assert "cannot reach Supabase at http://127.0.0.1:1" in done.stderr
+    assert "Traceback" not in done.stderr
