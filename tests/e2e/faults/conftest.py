@@ -14,6 +14,8 @@ from faults.provider import Provider
 from faults.wire import Wire
 from processes import eventually, make_workdir
 
+from orchestrator.cli.embedded import discard_data
+
 Daemon = Callable[..., subprocess.Popen[bytes]]
 
 
@@ -24,6 +26,7 @@ def minibase_place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     found.start()
     yield found
     found.end()
+    discard_data(found.workdir)  # root's lies outside the folder
 
 
 @pytest.fixture
