@@ -135,6 +135,12 @@ class Retention(Section):
     every_s: Seconds = 3_600.0
 
 
+class AgentSettings(Section):
+    """What is set for one agent, by its name. ``prompt`` is a file that takes the place of its instructions."""
+
+    prompt: Path | None = None
+
+
 class Config(Section):
     """Everything the daemon is told from outside."""
 
@@ -155,6 +161,7 @@ class Config(Section):
     metrics_host: str = Field(default="127.0.0.1", min_length=1)
     models: Models = Models()
     retention: Retention = Retention()
+    agents: Mapping[str, AgentSettings] = {}
 
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None, file: Path | None = None) -> Config:
@@ -171,7 +178,9 @@ class Config(Section):
                 "no service key: set SUPABASE_SERVICE_ROLE_KEY or SUPABASE_SECRET_KEY "
                 "(`supabase status -o env` and `minibase status -o env` print it)"
             )
-        return cls.build(values)
+        config = cls.build(values)
+        folder = (file or Path(FILE_NAME)).absolute().parent
+        return config.model_copy(update={"agents": _prompts_beside(folder, config.agents)})
 
     @classmethod
     def build(cls, values: Mapping[str, Any]) -> Config:
@@ -186,6 +195,14 @@ class Config(Section):
         _check_base_urls(config.models)
         _check_providers(config.models)
         return config
+
+
+def _prompts_beside(folder: Path, agents: Mapping[str, AgentSettings]) -> Mapping[str, AgentSettings]:
+    """The same settings with each prompt's path taken from the folder of the file that names it."""
+    return {
+        name: agent if agent.prompt is None else agent.model_copy(update={"prompt": folder / agent.prompt})
+        for name, agent in agents.items()
+    }
 
 
 # Environment name -> place in the configuration. STACKBEAT_* names outside this table are refused.

@@ -17,6 +17,7 @@ from orchestrator.facts import DaemonStarted, DaemonStopped, DaemonStopping, Obs
 from orchestrator.fleet import Halt, LiveCycle
 from orchestrator.llm.values import Provider
 from orchestrator.monitor.vitals import ReadVitals
+from orchestrator.prompts import with_prompts
 from orchestrator.registry import load_agents
 from orchestrator.signals import Listener
 from orchestrator.store import StoreError, StoreFault
@@ -43,11 +44,12 @@ async def run_daemon(
 ) -> None:
     """Run until cancelled, then drain: claim nothing more, let runs finish within ``grace_s``, cancel the rest.
 
-    Raises StoreError if the database cannot be used at the start (unreachable, wrong key, migrations missing) and
-    RegistryError for a broken plug-in. ``agents``, ``providers`` and ``project`` replace the installed and the
-    configured ones. ``watch`` is given, once, what tells how the daemon's parts are.
+    Raises StoreError if the database cannot be used at the start (unreachable, wrong key, migrations missing),
+    RegistryError for a broken plug-in and ConfigError for a prompt that cannot be used. ``agents``, ``providers`` and
+    ``project`` replace the installed and the configured ones. ``watch`` is given, once, what tells how the daemon's
+    parts are.
     """
-    agents = load_agents() if agents is None else agents
+    agents = _installed(config, observer) if agents is None else agents
     async with open_engine(config, agents=agents, observer=observer, providers=providers, project=project) as engine:
         watch(engine.vitals)
         await _greet(engine)
@@ -59,6 +61,10 @@ async def run_daemon(
             with anyio.CancelScope(shield=True):
                 await _serve(config, engine, stopping, observer, project)
             group.cancel_scope.cancel()
+
+
+def _installed(config: Config, observer: Observer) -> Mapping[str, Agent]:
+    return with_prompts(load_agents(), config.agents, observer)
 
 
 async def _watch_cancellation(stopping: anyio.Event) -> None:
@@ -164,7 +170,7 @@ async def tick(
     except ValueError:
         raise TickError(f"{stack_id!r} is not a stack id: `stackbeat ls` prints them") from None
     config = Config.load() if config is None else config
-    agents = load_agents() if agents is None else agents
+    agents = _installed(config, observer) if agents is None else agents
     async with open_engine(config, agents=agents, observer=observer, providers=providers) as engine:
         await engine.store.check_version()
         claim = await engine.store.claim(

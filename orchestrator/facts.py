@@ -25,6 +25,15 @@ class MonitorServed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PromptRead:
+    """An agent's instructions come from this file, or, with an error, stay what they were."""
+
+    agent: str
+    path: str
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DaemonStopping:
     running: int
     grace_s: float
@@ -228,6 +237,7 @@ class Pruned:
 Fact = (
     DaemonStarted
     | MonitorServed
+    | PromptRead
     | DaemonStopping
     | DaemonStopped
     | BeatDone

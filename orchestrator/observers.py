@@ -22,6 +22,7 @@ from orchestrator.facts import (
     Observer,
     OutcomeDropped,
     PriceUnknown,
+    PromptRead,
     ProviderAlarm,
     Pruned,
     RunBegun,
@@ -88,7 +89,7 @@ def log_lines(
 def _paint(fact: Fact) -> str:
     if isinstance(fact, BAD) or (isinstance(fact, RunCommitted) and fact.status == "failed"):
         return RED
-    if isinstance(fact, NOTEWORTHY):
+    if isinstance(fact, NOTEWORTHY) or (isinstance(fact, PromptRead) and fact.error is not None):
         return YELLOW
     if isinstance(fact, GOOD):
         return GREEN

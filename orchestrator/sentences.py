@@ -19,6 +19,7 @@ from orchestrator.facts import (
     MonitorServed,
     OutcomeDropped,
     PriceUnknown,
+    PromptRead,
     ProviderAlarm,
     Pruned,
     ReplyReused,
@@ -53,6 +54,8 @@ def sentence(fact: Fact, name: str) -> str:
     match fact:
         case DaemonStarted() | MonitorServed() | DaemonStopping() | DaemonStopped() | BeatDone() | BatchSent():
             return _of_the_daemon(fact)
+        case PromptRead():
+            return _of_a_prompt(fact)
         case ProviderAlarm() | PriceUnknown() | CallAttempted():
             return _of_a_provider(fact)
         case StoreAway() | StoreBack() | SignalsUp() | SignalsDown() | Pruned():
@@ -92,6 +95,12 @@ def _of_the_daemon(
             return f"sent {fact.verb} with {_count(fact.items, 'part')} in {fact.took_ms:.0f} ms"
         case _:
             assert_never(fact)
+
+
+def _of_a_prompt(fact: PromptRead) -> str:
+    if fact.error is not None:
+        return f"the {fact.agent} keeps the instructions it had: {_last_line(fact.error)}"
+    return f"the {fact.agent} takes its instructions from {fact.path}"
 
 
 def _of_a_provider(fact: ProviderAlarm | PriceUnknown | CallAttempted) -> str:

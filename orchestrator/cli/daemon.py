@@ -15,6 +15,7 @@ from orchestrator.cli.ports import Choice, PortType, Use, listen, url_of
 from orchestrator.cli.target import Target
 from orchestrator.config import FILE_NAME, Config, ConfigError, ProviderName
 from orchestrator.facts import MonitorServed, Observer, tell
+from orchestrator.prompts import read_prompt
 
 # Stands in until minibase has started and says its own address and key; a wrong setting must not wait for that.
 _PENDING = {"SUPABASE_URL": "http://127.0.0.1", "SUPABASE_SERVICE_ROLE_KEY": "sb_secret_pending"}
@@ -31,16 +32,20 @@ metrics_option: Callable[[Any], Any] = click.option(
 def daemon_settings(environ: Mapping[str, str], workdir: Path, target: Target | None) -> Config:
     """The settings of the environment and of stackbeat.toml in `workdir`, for `target`.
 
-    Raises CliError for an unknown key or a value that cannot be.
+    Raises CliError for an unknown key, a value that cannot be, or a prompt that cannot be read.
     """
     named = (
         _PENDING if target is None else {"SUPABASE_URL": target.url, "SUPABASE_SERVICE_ROLE_KEY": target.service_key}
     )
     file = workdir / FILE_NAME
     try:
-        return Config.load({**environ, **named}, file if file.is_file() else None)
+        config = Config.load({**environ, **named}, file if file.is_file() else None)
+        for name, agent in config.agents.items():
+            if agent.prompt is not None:
+                read_prompt(name, agent.prompt)  # the daemon reads it, too, but only once everything is started
     except ConfigError as error:
         raise CliError(str(error), ExitCode.USAGE) from error
+    return config
 
 
 def is_simulated(config: Config) -> bool:
@@ -88,7 +93,12 @@ def told_to_people() -> Iterator[None]:
     from orchestrator.registry import RegistryError
     from orchestrator.store import StoreError
 
-    codes = {StoreError: ExitCode.NO_SUPABASE, TickError: ExitCode.BUSY, RegistryError: ExitCode.FAILED}
+    codes = {
+        StoreError: ExitCode.NO_SUPABASE,
+        TickError: ExitCode.BUSY,
+        RegistryError: ExitCode.FAILED,
+        ConfigError: ExitCode.USAGE,
+    }
     try:
         yield
     except Exception as error:

@@ -1,8 +1,8 @@
 """The simulated model: a transport under the real SDK that answers in wire format without a network.
 
-It reads what a provider would read (the request's JSON), takes the role from the schema's name and the context from
-the last fenced JSON block, and lets the agents' own ``simulate`` invent a fitting reply. Deterministic: the same
-request gives the same reply.
+It reads what a provider would read (the request's JSON), takes the role from the schema's name, the instructions from
+the system turns and the context from the last fenced JSON block, and lets the agents' own ``simulate`` invent a fitting
+reply. Deterministic: the same request gives the same reply.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ class SimulatedTransport(httpx.AsyncBaseTransport):
     def _answer(self, body: Mapping[str, Any], seed: str, size: int) -> dict[str, Any]:
         role = body["response_format"]["json_schema"]["name"]
         question = next(turn["content"] for turn in reversed(body["messages"]) if JSON_BLOCK.search(turn["content"]))
-        context = json.loads(JSON_BLOCK.findall(question)[-1])
+        told = "\n\n".join(turn["content"] for turn in body["messages"] if turn["role"] == "system")
+        context = {**json.loads(JSON_BLOCK.findall(question)[-1]), "instructions": told}
         reply = json.dumps(self._simulate(role, context, seed), ensure_ascii=False)
         prompt_tokens, reply_tokens = _estimate(size), _estimate(len(reply.encode()))
         return {

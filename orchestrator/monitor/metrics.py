@@ -28,6 +28,7 @@ from orchestrator.facts import (
     MonitorServed,
     OutcomeDropped,
     PriceUnknown,
+    PromptRead,
     ProviderAlarm,
     Pruned,
     ReplyReused,
@@ -160,8 +161,8 @@ class Metrics:
                 self._store_up.set(1)
             case DaemonStopping():
                 self._stopping.set(1)
-            case MonitorServed() | DaemonStopped():
-                pass  # before the first scrape and after the last
+            case MonitorServed() | DaemonStopped() | PromptRead():
+                pass  # before the first scrape and after the last; nothing to count
             case _:
                 assert_never(fact)
 

@@ -14,6 +14,7 @@ from growth import measure_growth
 from processes import clean_environment, stackbeat
 from soak import run_soak
 from ui import measure_ui
+from viewer import measure_viewer
 
 BEAT_COLUMNS = (
     "stacks",
@@ -98,6 +99,17 @@ def growth(*, agents: str, stacks: int, minutes: float, as_json: bool) -> None:
         return
     tables = found.pop("tables")
     click.echo(f"{found}\n\n{table(tables)}")
+
+
+@bench.command()
+@click.option("--work", default="demo", show_default=True, type=click.Choice(["idle", "demo", "cadence"]))
+@click.option("--stacks", default=3, show_default=True, type=click.IntRange(1), help="How many there are.")
+@click.option("--minutes", default=4.0, show_default=True, type=click.FloatRange(0.1))
+@click.option("--json", "as_json", is_flag=True)
+def viewer(*, work: str, stacks: int, minutes: float, as_json: bool) -> None:
+    """Realtime messages per viewer-hour, and rows per stack-hour, at rest or at work."""
+    found = asyncio.run(measure_viewer(work=work, stacks=stacks, minutes=minutes))
+    click.echo(json.dumps(found) if as_json else table([found]))
 
 
 def _one_beat(stacks: int, latency: str) -> dict[str, Any]:

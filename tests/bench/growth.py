@@ -6,6 +6,7 @@ import statistics
 import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from agents.agent import Agent
 from orchestrator.bench.agents import bench_agents
 from orchestrator.bench.model import CannedModel
 from orchestrator.cli.embedded import discard_data, open_minibase
+from orchestrator.cli.target import Target
 from orchestrator.config import Config
 from orchestrator.daemon import run_daemon
 from orchestrator.facts import Fact, RunCommitted
@@ -26,6 +28,7 @@ from orchestrator.llm.values import Provider
 from orchestrator.registry import load_agents
 
 LATENCY = (1.0, 3.0)
+CADENCE = timedelta(seconds=10)
 ENDLESS = 1_000_000
 
 
@@ -34,7 +37,7 @@ async def measure_growth(*, agents: str, stacks: int, minutes: float) -> dict[st
 
     `agents` is "real", the four of a stack with the simulated model, or "bench", four that never rest.
     """
-    async with _playing(agents) as (pool, runs):
+    async with playing(agents) as (_, pool, runs):
         fleet = Fleet(pool, stacks)
         await fleet.warm_up()
         fleet.playing.clear()
@@ -69,8 +72,11 @@ def _table(name: str, rows: int, size: int, stack_hours: float) -> dict[str, Any
 
 
 @asynccontextmanager
-async def _playing(agents: str) -> AsyncIterator[tuple[asyncpg.Pool, list[str]]]:
-    """A database with a daemon at it, and the runs it has committed so far."""
+async def playing(agents: str) -> AsyncIterator[tuple[Target, asyncpg.Pool, list[str]]]:
+    """A database with a daemon at it, and the runs it has committed so far.
+
+    `agents` is "real", "bench", or "cadence": the bench's four, whose next round begins 10 s after the last one did.
+    """
     runs: list[str] = []
 
     def observe(fact: Fact) -> None:
@@ -95,7 +101,7 @@ async def _playing(agents: str) -> AsyncIterator[tuple[asyncpg.Pool, list[str]]]
                     await run_daemon(config, observer=observe, agents=crew, providers=models)
 
                 group.start_soon(daemon)
-                yield pool, runs
+                yield base.target, pool, runs
                 group.cancel_scope.cancel()
         finally:
             discard_data(workdir)
@@ -105,4 +111,5 @@ def _crew(agents: str) -> tuple[Mapping[str, Agent], list[Provider] | None]:
     """The agents, and the models that take the configured ones' place."""
     if agents == "real":
         return load_agents(), None
-    return bench_agents(rounds=ENDLESS, parallel=False), [CannedModel(low=LATENCY[0], high=LATENCY[1])]
+    every = CADENCE if agents == "cadence" else None
+    return bench_agents(rounds=ENDLESS, parallel=False, every=every), [CannedModel(low=LATENCY[0], high=LATENCY[1])]

@@ -306,6 +306,6 @@ async def test_the_simulated_model_answers_through_the_sdk_and_always_alike() ->
         first = await chain.complete(PROMPT, lambda reply: reply.word, ledger)  # type: ignore[attr-defined]
         second = await chain.complete(PROMPT, lambda reply: reply.word, ledger)  # type: ignore[attr-defined]
     assert first == second
-    assert seen[0] == ("planner", {"a": 1})
+    assert seen[0] == ("planner", {"a": 1, "instructions": "Be brief."})
     assert [(call.simulated, call.model, call.cost_usd) for call in ledger] == [(True, "simulated-v1", 0)] * 2
     assert ledger[0].tokens_in > 0
