@@ -23,6 +23,7 @@ COMMANDS: Mapping[str, str] = {
     "delete": "moves:delete",
     "say": "say:say",
     "tick": "tick:tick",
+    "prompt": "prompt:prompt",
     "prune": "prune:prune",
     "operator": "operators:operator",
     "bench": "bench:bench",

@@ -2,46 +2,24 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from browsers import open_browser
+from playwright.sync_api import Browser, BrowserContext, Page
 from supabase import Client, create_client
 from supabase.lib.client_options import SyncClientOptions
 
 # A busy machine paints late; where a number is promised, the test says it itself.
 PATIENCE_MS = 15_000
-ARGUMENTS = [
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-dev-shm-usage",
-]
-
-
-def find_chromium() -> str | None:
-    """The Chromium that scripts/_chromium.sh found, or one on the path."""
-    names = (os.environ.get("CHROMIUM"), "chromium", "chromium-browser", "google-chrome")
-    return next((path for name in names if name and (path := shutil.which(name))), None)
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """One browser for a file: it must not outlive it, for its event loop is in the way of asynchronous tests."""
-    path = find_chromium()
-    if path is None:
-        message = "no Chromium: install one, or set CHROMIUM to its path"
-        pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
-    # Chromium's own sandbox refuses to run as root.
-    arguments = [*ARGUMENTS, "--no-sandbox"] if os.getuid() == 0 else ARGUMENTS
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=arguments)
+    with open_browser() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
