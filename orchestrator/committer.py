@@ -12,6 +12,7 @@ import orjson
 
 from orchestrator.batch import Batcher, Limits
 from orchestrator.facts import BatchSent, Observer, OutcomeDropped
+from orchestrator.llm.values import Limit
 from orchestrator.plain_text import plain_text
 from orchestrator.store import Store, StoreError
 from orchestrator.verbs import (
@@ -56,12 +57,19 @@ class Committer:
     """``begin`` and ``commit`` wait for their verdicts; ``busy`` never leaves here, it is sent again."""
 
     def __init__(
-        self, store: Store, *, cadence_ms: int, observer: Observer, wake_within: Callable[[float | None], None]
+        self,
+        store: Store,
+        *,
+        cadence_ms: int,
+        observer: Observer,
+        wake_within: Callable[[float | None], None],
+        take_limits: Callable[[], Sequence[Limit]] = tuple,
     ) -> None:
         self._store = store
         self._cadence_ms = cadence_ms
         self._observer = observer
         self._wake_within = wake_within
+        self._take_limits = take_limits
         self._begins: Batcher[PlannedRun, BegunRun] = Batcher(self._send_begins, BEGIN_LIMITS)
         self._commits: Batcher[Bundle, Verdicts] = Batcher(self._send_commits, COMMIT_LIMITS)
 
@@ -128,7 +136,9 @@ class Committer:
         runs = [run for bundle in bundles for run in bundle.runs]
         settlements = [bundle.settlement for bundle in bundles if bundle.settlement is not None]
         try:
-            answer = await self._store.commit(runs, settlements, cadence_ms=self._cadence_ms)
+            answer = await self._store.commit(
+                runs, settlements, cadence_ms=self._cadence_ms, limits=self._take_limits()
+            )
         except StoreError as error:
             return await self._apart(bundles, error)
         self._report("commit_runs", len(runs), started)

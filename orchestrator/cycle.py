@@ -12,6 +12,7 @@ import anyio
 from pydantic import ValidationError
 
 from agents.agent import Agent
+from agents.ask import Ask
 from agents.snapshot import Snapshot, Surroundings
 from agents.work import Agenda, Work
 from orchestrator.committer import Bundle, Committer, Verdicts
@@ -27,7 +28,8 @@ from orchestrator.facts import (
 )
 from orchestrator.fleet import LiveCycle
 from orchestrator.llm.chain import Chain
-from orchestrator.llm.values import Deferred
+from orchestrator.llm.estimate import size_of
+from orchestrator.llm.values import Deferred, Offer
 from orchestrator.run import Turn, perform
 from orchestrator.stage import Due, End, Rules, TurnEnd, plan_stage, settle
 from orchestrator.store import StoreError
@@ -226,24 +228,46 @@ class _StageRun:
 
     async def _begin_and_perform(self, work: Work) -> _Ended | None:
         agent = self._crew.agents[work.agent]
+        ask = self._ask_early(agent, work)
         planned = PlannedRun(
             run_id=uuid.uuid4(),
             stack_id=self._claimed.stack_id,
             fence=self._claimed.fence,
             work=work,
             needs_artifact=agent.needs_artifact,
+            offers=() if ask is None else self._offers(agent, work, ask),
         )
         try:
             begun = await self._crew.committer.begin(planned)
         except StoreError as error:
-            self._refused(work, "refused", str(error), End.FAILED)
+            self._refused(work, "refused", str(error), End.FAILED, UNREADABLE_WAIT)
             return None
         if begun.verdict is not BeginVerdict.BEGUN:
-            self._refused(work, begun.verdict, begun.reason or "", _REFUSALS[begun.verdict])
+            wait = None if begun.wait_ms is None else timedelta(milliseconds=begun.wait_ms)
+            self._refused(work, begun.verdict, begun.reason or "", _REFUSALS[begun.verdict], wait)
             return None
-        return await self._perform(planned, begun, agent)
+        return await self._perform(planned, begun, agent, None if agent.needs_artifact else ask)
 
-    async def _perform(self, planned: PlannedRun, begun: BegunRun, agent: Agent) -> _Ended:
+    def _ask_early(self, agent: Agent, work: Work) -> Ask | None:
+        """What will be asked, as far as it is known before the artifact is: a reservation needs its size.
+
+        A bug in the agent shows where the run is on record; nothing can be asked then, so nothing is reserved.
+        """
+        try:
+            return agent.ask(self._snapshot, work)
+        except Exception:
+            return None
+
+    def _offers(self, agent: Agent, work: Work, ask: Ask) -> tuple[Offer, ...]:
+        artifact = self._snapshot.artifact if agent.needs_artifact else None
+        return self._crew.chain.offers(
+            role=work.agent,
+            tier=ask.tier,
+            size=size_of(ask, more=0 if artifact is None else artifact.size_bytes),
+            max_output_tokens=ask.max_output_tokens,
+        )
+
+    async def _perform(self, planned: PlannedRun, begun: BegunRun, agent: Agent, ask: Ask | None) -> _Ended:
         began, work = anyio.current_time(), planned.work
         self._crew.observer(
             RunBegun(
@@ -262,14 +286,17 @@ class _StageRun:
             agent=agent,
             snapshot=snapshot,
             live=self._live,
+            ask=ask,
             kept=begun.kept or (),
+            provider=begun.provider,
+            usd=begun.usd,
         )
         with agent_span(planned, begun.attempt) as ended:
             run = ended(await perform(turn, self._crew.chain, self._crew.observer))
         return _Ended(run=run, work=work, began=began)
 
-    def _refused(self, work: Work, verdict: str, reason: str, end: End) -> None:
-        self._ends.append(TurnEnd(agent=work.agent, end=end, reason=reason, retry=UNREADABLE_WAIT))
+    def _refused(self, work: Work, verdict: str, reason: str, end: End, retry: timedelta | None) -> None:
+        self._ends.append(TurnEnd(agent=work.agent, end=end, reason=reason, retry=retry))
         self._refusals.append(f"{work.agent}: {reason or verdict}")
         self._crew.observer(
             RunRefused(stack=str(self._claimed.stack_id), agent=work.agent, verdict=verdict, reason=reason)
@@ -332,4 +359,5 @@ _REFUSALS: Mapping[BeginVerdict, End] = {
     BeginVerdict.PAUSED: End.HELD,
     BeginVerdict.BUSY: End.CHANGED,
     BeginVerdict.TAKEN: End.CHANGED,
+    BeginVerdict.WAITING: End.SHORT,
 }

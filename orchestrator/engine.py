@@ -90,7 +90,13 @@ async def open_engine(
         )
         rhythm = Rhythm(cadence_s=config.cadence_s, lease_s=config.lease_s, fleet_slots=config.fleet_slots)
         fleet, wake = Fleet(config.slots), Wake()
-        committer = Committer(store, cadence_ms=rhythm.cadence_ms, observer=observer, wake_within=wake.within)
+        committer = Committer(
+            store,
+            cadence_ms=rhythm.cadence_ms,
+            observer=observer,
+            wake_within=wake.within,
+            take_limits=chain.take_limits,
+        )
         heart = Heart(
             store=store,
             fleet=fleet,

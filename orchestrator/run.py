@@ -10,6 +10,7 @@ import random
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any, assert_never
 from uuid import UUID
 
@@ -44,7 +45,10 @@ class Turn:
     agent: Agent
     snapshot: Snapshot
     live: LiveCycle
+    ask: Ask | None = None  # where it was made before the begin
     kept: tuple[KeptReply, ...] = ()
+    provider: str | None = None
+    usd: Decimal | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -105,7 +109,7 @@ async def _ask(
 ) -> Accepted[Outcome] | Rejected | Deferred | None:
     """The model's answer as an outcome; None if the turn was halted meanwhile."""
     agent, snapshot, work = turn.agent, turn.snapshot, turn.planned.work
-    ask = agent.ask(snapshot, work)
+    ask = turn.ask or agent.ask(snapshot, work)
     prompt = Prompt(
         role=work.agent,
         system=ask.system,
@@ -136,7 +140,7 @@ async def _ask(
         turn.live.cancellable(),
         chat_span(prompt, record.calls, provider=first, simulated=simulated) as ended,
     ):
-        return ended(await chain.complete(prompt, interpret, record.calls))
+        return ended(await chain.complete(prompt, interpret, record.calls, first=turn.provider, allowance_usd=turn.usd))
     return None
 
 

@@ -87,6 +87,7 @@ class End(StrEnum):
     PROGRESS = "progress"  # effects are on their way: look again at once, on a fresh snapshot
     FAILED = "failed"
     WAITING = "waiting"  # nobody's fault: model away, daemon leaving
+    SHORT = "short"  # quota or budget: the reason says which; without a time somebody has to act
     CHANGED = "changed"  # the work was no longer there: the snapshot was old
     HELD = "held"  # paused, stopped or taken over: a wake decides
 
@@ -115,7 +116,11 @@ def settle(ends: Sequence[TurnEnd], *, next_at: datetime | None, now: datetime) 
         return Due(after=timedelta(0), reason=None)
     if any(end.end is End.HELD for end in ends):
         return Due(after=timedelta(0), reason=None)  # whoever holds it decides; a running stack is looked at again
-    waits = [end for end in ends if end.end in {End.WAITING, End.FAILED}]
+    waits = [end for end in ends if end.end in {End.WAITING, End.FAILED} or (end.end is End.SHORT and end.retry)]
+    held = next((end for end in ends if end.end is End.SHORT and end.retry is None), None)
+    if not waits and held is not None and all(end is held or end.end is End.SHORT for end in ends):
+        again = None if next_at is None else max(SHORTEST_WAIT, next_at - now)
+        return Due(after=again, reason=_why(held))
     if not waits:
         return Due(after=SHORTEST_WAIT, reason=None)
     first = min(waits, key=lambda end: end.retry or SHORTEST_WAIT)
@@ -137,6 +142,8 @@ def _why(end: TurnEnd) -> str:
     match end.end:
         case End.WAITING:
             return f"waiting for model: {end.reason}{retry}"[:500]
+        case End.SHORT:
+            return f"{end.reason}{retry}"[:500]
         case _:
             return f"{end.agent} failed: {end.reason}{retry}"[:500]
 

@@ -24,6 +24,7 @@ from supabase import AsyncClient, AsyncClientOptions, acreate_client
 from orchestrator.config import Config
 from orchestrator.contact import Contact
 from orchestrator.facts import Observer, StoreAway, StoreBack
+from orchestrator.llm.values import Limit
 from orchestrator.verbs import (
     VERSION,
     Answer,
@@ -116,13 +117,20 @@ class Store:
         return await self._call("begin_runs", {"runs": [run.as_wire() for run in runs]}, Begun, persist=True)
 
     async def commit(
-        self, runs: Sequence[FinishedRun], settlements: Sequence[Settlement], *, cadence_ms: int
+        self,
+        runs: Sequence[FinishedRun],
+        settlements: Sequence[Settlement],
+        *,
+        cadence_ms: int,
+        limits: Sequence[Limit] = (),
     ) -> Committed:
-        request = {
+        request: dict[str, Any] = {
             "cadence_ms": cadence_ms,
             "runs": [run.as_wire() for run in runs],
             "settlements": [settlement.as_wire() for settlement in settlements],
         }
+        if limits:
+            request |= {"limits": [limit.as_wire() for limit in limits]}
         return await self._call("commit_runs", request, Committed, persist=True)
 
     async def heartbeat(

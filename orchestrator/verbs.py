@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -15,13 +16,14 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from agents.snapshot import NOWHERE, Surroundings
 from agents.work import Item, Work
-from orchestrator.llm.values import Call
+from orchestrator.llm.values import Call, Offer
 
 VERSION = 2
 
 
 class BeginVerdict(StrEnum):
     BEGUN = "begun"
+    WAITING = "waiting"  # quota or budget: no model may be asked for this now
     STALE = "stale"
     STOPPED = "stopped"
     PAUSED = "paused"
@@ -84,6 +86,10 @@ class BegunRun(Answer):
     verdict: BeginVerdict
     reason: str | None = None
     attempt: int = 1
+    # Of a begun run: which provider's quota it reserved, and how much it may spend. Of a waiting one: for how long.
+    provider: str | None = None
+    usd: Decimal | None = None
+    wait_ms: int | None = None
     artifact: str | None = None
     kept: tuple[KeptReply, ...] | None = None
 
@@ -142,6 +148,7 @@ class PlannedRun:
     fence: int
     work: Work
     needs_artifact: bool
+    offers: tuple[Offer, ...] = ()
 
     def as_wire(self) -> dict[str, Any]:
         work = self.work
@@ -156,6 +163,7 @@ class PlannedRun:
             "work_at": work.at.isoformat(),
             "item": _item(work.item),
             "needs_artifact": self.needs_artifact,
+            "offers": [offer.as_wire() for offer in self.offers] or None,
         }
 
 

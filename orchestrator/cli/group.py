@@ -24,6 +24,8 @@ COMMANDS: Mapping[str, str] = {
     "say": "say:say",
     "tick": "tick:tick",
     "prompt": "prompt:prompt",
+    "cost": "cost:cost",
+    "budget": "cost:budget",
     "prune": "prune:prune",
     "operator": "operators:operator",
     "bench": "bench:bench",

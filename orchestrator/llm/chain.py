@@ -21,13 +21,16 @@ from pydantic import BaseModel, ValidationError
 
 from orchestrator.facts import CallAttempted, Observer, PriceUnknown, ProviderAlarm
 from orchestrator.llm.breaker import Breaker
-from orchestrator.llm.prices import cost_usd
+from orchestrator.llm.estimate import ReplyLengths, most_tokens_in, tokens_in
+from orchestrator.llm.prices import cost_usd, usd_per_million
 from orchestrator.llm.schema import strict_schema
 from orchestrator.llm.values import (
     Accepted,
     Call,
     Deferred,
     Fault,
+    Limit,
+    Offer,
     Prompt,
     Provider,
     ProviderError,
@@ -35,6 +38,7 @@ from orchestrator.llm.values import (
     Reply,
     Request,
     T,
+    Tier,
     Turn,
     UnacceptableError,
 )
@@ -42,6 +46,8 @@ from orchestrator.llm.values import (
 SHORTEST_WAIT_S = 5.0
 GOOD_FINISHES = frozenset({"stop", "eos"})
 REPAIR_EXCERPT = 4_000
+# A model without a known price must not make a budget blind: dearer than most that have one.
+UNKNOWN_USD_PER_MILLION = (Decimal(2), Decimal(10))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -56,6 +62,14 @@ class _Conversation(Generic[T]):
     may_repair: bool = True
     unfit: str | None = None
     away: list[str] = field(default_factory=list)
+    size: int = 0
+    allowance_usd: Decimal | None = None
+
+    def affords(self, cost_usd: Decimal) -> bool:
+        """Whether one more attempt of at most this cost fits; the first one is what the allowance was made for."""
+        if self.allowance_usd is None or not self.ledger:
+            return True
+        return sum((call.cost_usd for call in self.ledger), cost_usd) <= self.allowance_usd
 
 
 class _UnfitError(Exception):
@@ -97,6 +111,8 @@ class Chain:
         self._uniform = random.uniform if chance is None else chance.uniform
         self._breakers = {provider.name: Breaker() for provider in providers}
         self._last_errors: dict[str, str] = {}
+        self._lengths = ReplyLengths()
+        self._limits: dict[tuple[str, str, str], Limit] = {}
 
     @property
     def simulated(self) -> bool:
@@ -115,10 +131,41 @@ class Chain:
         reasons = [self._last_errors.get(name, f"{name} is resting") for name in rests]
         return Deferred(reason="; ".join(reasons), retry_s=min(rests.values()))
 
+    def offers(self, *, role: str, tier: Tier, size: int, max_output_tokens: int) -> tuple[Offer, ...]:
+        """Who could answer a prompt of ``size`` bytes now, first choice first, and what that would take.
+
+        Each is for the dearest of them, twice: a reply may need one repair, and another provider may have to step in.
+        """
+        now, found = self._clock(), []
+        for provider in self._providers:
+            if self._breakers[provider.name].rests_for(now) > 0:
+                continue
+            model = provider.model(tier)
+            expected = self._lengths.expect((role, provider.name, model), max_output_tokens)
+            found.append((provider.name, model, tokens_in(size) + expected))
+        most = max(
+            (self._most_usd(each, tier, size, max_output_tokens) for each in self._providers), default=Decimal(0)
+        )
+        return tuple(Offer(provider=name, model=model, tokens=n, usd=2 * most) for name, model, n in found)
+
+    def take_limits(self) -> tuple[Limit, ...]:
+        """What providers have said of their limits since the last time, the newest of each."""
+        heard, self._limits = self._limits, {}
+        return tuple(heard.values())
+
     async def complete(
-        self, prompt: Prompt, check: Callable[[BaseModel], T], ledger: list[Call]
+        self,
+        prompt: Prompt,
+        check: Callable[[BaseModel], T],
+        ledger: list[Call],
+        *,
+        first: str | None = None,
+        allowance_usd: Decimal | None = None,
     ) -> Accepted[T] | Rejected | Deferred:
         """Ask until a reply passes ``check`` (which may raise UnacceptableError), within the total deadline.
+
+        Providers before ``first`` in the order are left out: their quota is used up. Beyond ``allowance_usd`` no second
+        attempt is made.
 
         Every attempt is appended to ``ledger`` before it is judged, so a caller that is cancelled or that finds a bug
         still knows what was spent. Exceptions of ``check`` other than UnacceptableError pass through.
@@ -129,8 +176,10 @@ class Chain:
             ledger=ledger,
             deadline=self._clock() + self._deadline_s,
             turns=(Turn(role="system", content=prompt.system), Turn(role="user", content=prompt.user)),
+            size=len(prompt.system.encode()) + len(prompt.user.encode()),
+            allowance_usd=allowance_usd,
         )
-        for provider in self._providers:
+        for provider in self._from(first):
             rest = self._breakers[provider.name].rests_for(self._clock())
             if rest > 0:
                 talk.away.append(self._last_errors.get(provider.name, f"{provider.name} is resting"))
@@ -142,6 +191,17 @@ class Chain:
             return Rejected(reason=talk.unfit)
         return self._defer(talk)
 
+    def _from(self, first: str | None) -> Sequence[Provider]:
+        names = self.names
+        return self._providers[names.index(first) :] if first in names else self._providers
+
+    def _most_usd(self, provider: Provider, tier: Tier, size: int, max_output_tokens: int) -> Decimal:
+        """More than one attempt can cost."""
+        if provider.simulated:
+            return Decimal(0)
+        prompt, reply = usd_per_million(provider.name, provider.model(tier)) or UNKNOWN_USD_PER_MILLION
+        return (most_tokens_in(size) * prompt + max_output_tokens * reply) / 1_000_000
+
     def _defer(self, talk: _Conversation[T]) -> Deferred:
         now = self._clock()
         rest = min(breaker.rests_for(now) for breaker in self._breakers.values())
@@ -152,6 +212,10 @@ class Chain:
         """One provider's turn; None means: go on to the next."""
         retried = False
         while talk.deadline > self._clock():
+            prompt = talk.prompt
+            if not talk.affords(self._most_usd(provider, prompt.tier, talk.size, prompt.max_output_tokens)):
+                talk.away.append(f"{provider.name} not asked again: this run has spent what it may")
+                return None
             try:
                 return Accepted(value=await self._attempt(provider, talk))
             except _UnfitError as unfit:
@@ -235,9 +299,16 @@ class Chain:
             raise
         self._breakers[name] = before.succeeded()
         self._note(attempt, reply, "answered", None)
+        self._hear(reply.limits)
+        self._lengths.note((attempt.request.role, name, attempt.provider.model(attempt.request.tier)), reply.tokens_out)
         return reply
 
+    def _hear(self, limits: tuple[Limit, ...]) -> None:
+        for limit in limits:
+            self._limits[limit.provider, limit.model, limit.kind] = limit
+
     def _note_failure(self, attempt: _Attempt, error: ProviderError) -> None:
+        self._hear(error.limits)
         self._note(attempt, Reply(text=error.text, finish_reason=None), error.fault, str(error))
         provider, now = attempt.provider, self._clock()
         breaker = self._breakers[provider.name]

@@ -9,14 +9,16 @@ import json
 import re
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from inspect import isawaitable
 from typing import Any, assert_never
 
 import httpx
 
 from orchestrator.config import Models, ProviderName, RealProvider
+from orchestrator.llm.limits import read_limits
 from orchestrator.llm.simulated import MODEL, Simulate, SimulatedTransport
-from orchestrator.llm.values import Fault, Provider, ProviderError, Reply, Request, Tier
+from orchestrator.llm.values import Fault, Limit, Provider, ProviderError, Reply, Request, Tier
 from orchestrator.plain_text import plain_text
 
 _NOT_JSON = "answered with text that is not JSON; check its base URL"
@@ -63,9 +65,13 @@ class ChatProvider:
 
     async def complete(self, request: Request) -> Reply:
         try:
-            completion = await self._sdk.client.chat.completions.create(**self._arguments(request))
+            raw = await self._sdk.client.chat.completions.with_raw_response.create(**self._arguments(request))
+            parsed = raw.parse()
+            completion = (
+                await parsed if isawaitable(parsed) else parsed
+            )  # the one SDK's is a coroutine, the other's is not
         except self._sdk.status_error as error:
-            raise _from_sdk(error) from None
+            raise self._from_sdk(error, request) from None
         except self._sdk.timeout_error:
             raise ProviderError(Fault.AWAY, f"did not answer within {request.timeout_s:.3g} s") from None
         except (self._sdk.error, httpx.HTTPError) as error:
@@ -77,7 +83,16 @@ class ChatProvider:
         except (ValueError, TypeError) as error:
             detail = _short(str(error))
             raise ProviderError(Fault.AWAY, f"answered something that is not its protocol: {detail}") from None
-        return _reply(completion)
+        return replace(_reply(completion), limits=self._limits(request, raw.headers))
+
+    def _from_sdk(self, error: Any, request: Request) -> ProviderError:
+        headers = error.response.headers
+        found = from_status(error.response.status_code, error.body, headers, str(error))
+        found.limits = self._limits(request, headers)
+        return found
+
+    def _limits(self, request: Request, headers: Mapping[str, str]) -> tuple[Limit, ...]:
+        return read_limits(self._name, self.model(request.tier), headers)
 
     def _arguments(self, request: Request) -> dict[str, Any]:
         arguments: dict[str, Any] = {
@@ -95,10 +110,6 @@ class ChatProvider:
         if self._settings.reasoning_effort is not None:
             arguments["reasoning_effort"] = self._settings.reasoning_effort
         return arguments
-
-
-def _from_sdk(error: Any) -> ProviderError:
-    return from_status(error.response.status_code, error.body, error.response.headers, str(error))
 
 
 def from_status(status: int, body: object, headers: Mapping[str, str], text: str) -> ProviderError:

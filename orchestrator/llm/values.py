@@ -57,6 +57,7 @@ class Reply:
     tokens_in: int = 0
     tokens_out: int = 0
     tokens_cached: int = 0
+    limits: tuple[Limit, ...] = ()
 
 
 class Fault(StrEnum):
@@ -71,11 +72,20 @@ class Fault(StrEnum):
 class ProviderError(Exception):
     """An attempt that brought no reply."""
 
-    def __init__(self, fault: Fault, message: str, *, retry_after_s: float | None = None, text: str = "") -> None:
+    def __init__(
+        self,
+        fault: Fault,
+        message: str,
+        *,
+        retry_after_s: float | None = None,
+        text: str = "",
+        limits: tuple[Limit, ...] = (),
+    ) -> None:
         super().__init__(message)
         self.fault = fault
         self.retry_after_s = retry_after_s
         self.text = text
+        self.limits = limits
 
 
 class Provider(Protocol):
@@ -93,6 +103,42 @@ class Provider(Protocol):
     def model(self, tier: Tier) -> str: ...
 
     async def complete(self, request: Request) -> Reply: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """One way to have a prompt answered: by whom, about how many tokens it takes, how many dollars at most."""
+
+    provider: str
+    model: str
+    tokens: int
+    usd: Decimal
+
+    def as_wire(self) -> dict[str, Any]:
+        return {"provider": self.provider, "model": self.model, "tokens": self.tokens, "usd": str(self.usd)}
+
+
+LimitKind = Literal["requests per minute", "tokens per minute", "requests per day", "tokens per day"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """What a provider says of one of its limits: the whole of it, and what is left now."""
+
+    provider: str
+    model: str
+    kind: LimitKind
+    capacity: float
+    remaining: float
+
+    def as_wire(self) -> dict[str, Any]:
+        return {
+            "provider": self.provider,
+            "model": self.model,
+            "kind": self.kind,
+            "capacity": self.capacity,
+            "remaining": self.remaining,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

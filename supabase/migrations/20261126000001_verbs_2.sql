@@ -41,7 +41,7 @@ comment on table public.llm_calls is 'The ledger: every attempt at a model, paid
 
 create type internal.held_stack as (id uuid, state text, fence bigint, wakes bigint, by_hand boolean, leased boolean);
 create type internal.planned_run as (run_id uuid, stack_id uuid, fence bigint, agent text, priority smallint, reason text, key text,
-  work_at timestamptz, item jsonb, needs_artifact boolean);
+  work_at timestamptz, item jsonb, needs_artifact boolean, offers jsonb);
 create type internal.finished_run as (run_id uuid, stack_id uuid, fence bigint, agent text, status text, error text, calls jsonb,
   changes jsonb, trace jsonb, context jsonb, simulated boolean, retry_ms double precision, reply_of uuid);
 create type internal.change as (run_id uuid, stack_id uuid, author text, simulated boolean, n integer, op text, body jsonb);
@@ -94,17 +94,22 @@ declare
   most constant integer := 3;
   why constant text := 'the worker was lost during the last attempt; set the status back to retry';
   machine text := coalesce(current_setting('stackbeat.machine', true), '');
+  unreported uuid[];
 begin
   perform set_config('stackbeat.machine', 'on', true);   -- a person's stop releases what only the machine may set
   with ended as (
     update public.agent_executions set status = outcome, completed_at = internal.clock()
     where stack_id = any (stacks) and status = 'running'
-    returning id, stack_id, agent_type
-  )
-  insert into public.llm_calls (id, run_id, stack_id, agent_type, attempt, provider, model, error, created_at)
-    select e.id, e.id, e.stack_id, e.agent_type, 1, 'unknown', 'unknown', 'lost with its worker: perhaps asked, perhaps paid', internal.clock()
-    from ended e where outcome = 'abandoned' and not exists (select from public.llm_calls c where c.run_id = e.id)
-    on conflict (id) do nothing;
+    returning id, stack_id, agent_type, reserved_usd
+  ), lost as (
+    insert into public.llm_calls (id, run_id, stack_id, agent_type, attempt, provider, model, cost_usd, error, created_at)
+      select e.id, e.id, e.stack_id, e.agent_type, 1, 'unknown', 'unknown', coalesce(e.reserved_usd, 0),
+        'lost with its worker: perhaps asked, perhaps paid', internal.clock()
+      from ended e where outcome = 'abandoned' and not exists (select from public.llm_calls c where c.run_id = e.id)
+      on conflict (id) do nothing
+      returning id
+  ) select array_agg(l.id) into unreported from lost l;
+  perform internal.count_spent(unreported, internal.clock());
   update public.todos set run_id = null, attempts = greatest(attempts - refund, 0), updated_at = internal.clock(),
       status = case when attempts - refund >= most then 'failed' else 'pending' end,
       last_error = case when attempts - refund >= most then why else last_error end
@@ -421,14 +426,16 @@ begin
       group by r.run_id) k);
 end $$;
 
--- {v, worker, runs: [{run_id, stack_id, fence, agent, priority, reason, key, work_at, item, needs_artifact}]}
--- -> {v, now, runs: [{run_id, verdict, reason, attempt, artifact, kept}]}
+-- {v, worker, runs: [{run_id, stack_id, fence, agent, priority, reason, key, work_at, item, needs_artifact, offers}]}
+-- -> {v, now, runs: [{run_id, verdict, reason, wait_ms, attempt, provider, usd, artifact, kept}]}
+-- A run with offers reserves what one of them needs; `provider` and `usd` say which and how much, `waiting` that none fits now.
 create function public.begin_runs(request jsonb) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
   t timestamptz := internal.clock();
   asked internal.planned_run[];
   judged internal.verdict[];
+  reserved internal.reservation[];
   owned internal.owned_item[];
   begun uuid[];
   kept jsonb;
@@ -443,6 +450,12 @@ begin
   end if;
 
   judged := internal.judge_begins(asked, internal.hold_stacks(array(select distinct r.stack_id from unnest(asked) r)));
+  reserved := internal.reserve(array(
+    select row(r.run_id, r.stack_id, r.agent, r.priority, r.work_at, r.offers)::internal.spender
+    from unnest(asked) r join unnest(judged) j on j.run_id = r.run_id where j.verdict = 'free' and r.offers is not null), t);
+  judged := array(
+    select row(j.run_id, j.stack_id, j.agent, case when x.refusal is null then j.verdict else 'waiting' end, coalesce(x.refusal, j.reason))::internal.verdict
+    from unnest(judged) j left join unnest(reserved) x on x.run_id = j.run_id);
   owned := internal.take_items(array(
     select r from unnest(asked) r join unnest(judged) j on j.run_id = r.run_id where j.verdict = 'free' and r.item is not null), t);
   begun := array(
@@ -451,10 +464,12 @@ begin
 
   if cardinality(begun) > 0 then
     insert into public.agent_executions
-        (id, stack_id, agent_type, worker_id, fence, priority, reason, work_key, item, attempt, work_at, started_at)
+        (id, stack_id, agent_type, worker_id, fence, priority, reason, work_key, item, attempt, work_at, started_at,
+        reserved_provider, reserved_model, reserved_tokens, reserved_usd)
       select r.run_id, r.stack_id, r.agent, (request ->> 'worker')::uuid, r.fence, r.priority, r.reason, r.key, r.item,
-        coalesce(o.attempt, 1), r.work_at, t
-      from unnest(asked) r left join unnest(owned) o on o.run_id = r.run_id where r.run_id = any (begun);
+        coalesce(o.attempt, 1), r.work_at, t, x.provider, x.model, x.tokens, x.usd
+      from unnest(asked) r left join unnest(owned) o on o.run_id = r.run_id left join unnest(reserved) x on x.run_id = r.run_id
+      where r.run_id = any (begun);
     insert into public.agent_states (stack_id, agent_type)   -- a plug-in's first run here
       select distinct r.stack_id, r.agent from unnest(asked) r where r.run_id = any (begun)
       on conflict (stack_id, agent_type) do nothing;
@@ -470,6 +485,7 @@ begin
   return jsonb_build_object('v', 2, 'now', t, 'runs', (
     select coalesce(jsonb_agg(jsonb_build_object(
       'run_id', r.run_id, 'verdict', v.verdict, 'attempt', coalesce(o.attempt, e.attempt, 1),
+      'provider', e.reserved_provider, 'usd', e.reserved_usd, 'wait_ms', ceil(x.wait_s * 1000),
       'reason', case v.verdict when 'taken' then 'the ' || (r.item ->> 'kind') || ' is no longer waiting' else j.reason end,
       'artifact', case when v.verdict = 'begun' and r.needs_artifact then (
         select b.content from public.artifacts f join public.artifact_bodies b on b.artifact_id = f.id
@@ -478,6 +494,7 @@ begin
     from unnest(asked) r
     join unnest(judged) j on j.run_id = r.run_id
     left join unnest(owned) o on o.run_id = r.run_id
+    left join unnest(reserved) x on x.run_id = r.run_id
     left join public.agent_executions e on e.id = r.run_id
     cross join lateral (select case
       when j.verdict <> 'free' then j.verdict when r.run_id = any (begun) then 'begun' else 'taken' end as verdict) v));
@@ -485,10 +502,13 @@ end $$;
 
 -- commit_runs -----------------------------------------------------------------------------------------------------------
 
--- The ledger, whatever the fence says: money is spent.
-create function internal.keep_ledger(runs internal.finished_run[], t timestamptz) returns void
+-- The ledger, whatever the fence says: money is spent. Returns the calls it did not know yet.
+create function internal.keep_ledger(runs internal.finished_run[], t timestamptz) returns uuid[]
 language plpgsql set search_path = '' as $$
+declare
+  fresh uuid[];
 begin
+  with kept as (
   insert into public.llm_calls (id, run_id, stack_id, agent_type, attempt, provider, model, tokens_in, tokens_out, tokens_cached,
       cost_usd, latency_ms, finish_reason, error, simulated, ask_hash, reply, created_at)
     select c.id, r.run_id, r.stack_id, r.agent, c.attempt, c.provider, c.model, coalesce(c.tokens_in, 0), coalesce(c.tokens_out, 0),
@@ -498,7 +518,10 @@ begin
     cross join lateral jsonb_to_recordset(coalesce(r.calls, '[]')) as c(id uuid, attempt smallint, provider text, model text,
       tokens_in integer, tokens_out integer, tokens_cached integer, cost_usd numeric, latency_ms integer, finish_reason text, error text,
       simulated boolean, ask_hash text, reply text)
-    on conflict (id) do nothing;
+    on conflict (id) do nothing
+    returning id
+  ) select array_agg(k.id) into fresh from kept k;
+  return fresh;
 end $$;
 
 -- The changes of the runs that completed, one row each; n is a change's place in its run.
@@ -886,7 +909,7 @@ begin
         or (n.settled and (s.wait_reason is distinct from n.wait_reason or s.wait_until is distinct from n.wait_until)));
 end $$;
 
--- {v, worker, runs: [...], settlements: [...]} -> {v, now, next_wake_at, runs: [{run_id, verdict, reason}], settled: [{stack_id, verdict}]}
+-- {v, worker, cadence_ms, runs: [...], settlements: [...], limits?: [...]} -> {v, now, next_wake_at, runs: [{run_id, verdict, reason}], settled: [{stack_id, verdict}]}
 -- next_wake_at is the earliest due time that this commit made, null where it made none.
 create function public.commit_runs(request jsonb) returns jsonb
 language plpgsql set search_path = '' as $$
@@ -902,6 +925,8 @@ declare
   away uuid[];
   settled jsonb;
   next_due timestamptz;
+  calls uuid[];
+  ended uuid[];
 begin
   perform internal.open_request(request, 'worker');
   runs := array(select r from jsonb_populate_recordset(null::internal.finished_run, coalesce(nullif(request -> 'runs', 'null'), '[]')) r);
@@ -909,7 +934,7 @@ begin
   if cardinality(runs) > 50 then
     raise exception 'a commit carries at most 50 runs, this one has %: send it in parts', cardinality(runs) using errcode = 'SB001';
   end if;
-  perform internal.keep_ledger(runs, t);
+  calls := internal.keep_ledger(runs, t);
 
   changes := internal.changes_of(runs);
   others := array(select (c.body ->> 'to_stack_id')::uuid from unnest(changes) c where c.op = 'send_message' and c.body ->> 'to_stack_id' is not null);
@@ -921,6 +946,9 @@ begin
   end if;
 
   judged := internal.judge_commits(runs, changes, held);
+  ended := array(   -- for the first and only time
+    select e.id from unnest(judged) j join public.agent_executions e on e.id = j.run_id
+    where j.verdict <> 'busy' and e.status = 'running' and e.reserved_provider is not null);
   if exists (select from unnest(judged) j where j.verdict = 'valid') then
     landed := internal.land_each(
       array(select r from unnest(runs) r join unnest(judged) j on j.run_id = r.run_id where j.verdict = 'valid'),
@@ -929,9 +957,9 @@ begin
   end if;
   if exists (select from unnest(judged) j where j.verdict in ('stale', 'stopped')) then
     -- They still get their end, where they are on record, and what stood in the ledger for a lost worker's call gives way.
-    delete from public.llm_calls where id = any (array(
+    perform internal.forget_lost(array(
       select r.run_id from unnest(runs) r join unnest(judged) j on j.run_id = r.run_id
-      where j.verdict in ('stale', 'stopped') and coalesce(jsonb_array_length(r.calls), 0) > 0));
+      where j.verdict in ('stale', 'stopped') and coalesce(jsonb_array_length(r.calls), 0) > 0), t);
     update public.agent_executions e set status = j.verdict, completed_at = t
       from unnest(judged) j where e.id = j.run_id and e.status = 'running' and j.verdict in ('stale', 'stopped');
   end if;
@@ -939,6 +967,11 @@ begin
   select s.verdicts, s.next_due into settled, next_due
     from internal.settle_stacks(settlements, held, judged, (request ->> 'cadence_ms')::numeric, t) s;
   perform internal.show_status(settlements, held, landed, t);
+
+  -- Last, because the whole fleet shares these rows.
+  perform internal.learn_quota(nullif(request -> 'limits', 'null'), t);
+  perform internal.settle_quota(ended, calls, t);
+  perform internal.count_spent(calls, t);
   return jsonb_build_object('v', 2, 'now', t,
     'next_wake_at', case when cardinality(others) > 0 and cardinality(landed) > 0 then t else next_due end,
     'settled', settled, 'runs', (
@@ -1008,6 +1041,7 @@ create policy "operators retry" on public.message_reads for update to authentica
 revoke all on all functions in schema internal from public, anon, authenticated;
 grant execute on function internal.is_operator(), internal.can_operate(), internal.clock() to anon, authenticated, service_role;
 grant execute on all functions in schema internal to service_role;
+grant execute on function internal.budget_used(uuid, text) to authenticated;
 revoke all on function public.verbs_version(jsonb), public.claim_due_stacks(jsonb), public.begin_runs(jsonb), public.commit_runs(jsonb)
   from public, anon, authenticated;
 grant execute on function public.verbs_version(jsonb), public.claim_due_stacks(jsonb), public.begin_runs(jsonb), public.commit_runs(jsonb)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from decimal import Decimal
 from typing import Any
 
 import anyio
@@ -15,6 +16,7 @@ from pydantic import BaseModel, Field
 from orchestrator.config import Groq, OpenAI
 from orchestrator.facts import CallAttempted, Fact, ProviderAlarm
 from orchestrator.llm.chain import Chain
+from orchestrator.llm.prices import usd_per_million
 from orchestrator.llm.providers import ChatProvider, groq_sdk, openai_sdk
 from orchestrator.llm.simulated import SimulatedTransport
 from orchestrator.llm.values import Accepted, Call, Deferred, Prompt, Provider, Rejected, UnacceptableError
@@ -309,3 +311,58 @@ async def test_the_simulated_model_answers_through_the_sdk_and_always_alike() ->
     assert seen[0] == ("planner", {"a": 1, "instructions": "Be brief."})
     assert [(call.simulated, call.model, call.cost_usd) for call in ledger] == [(True, "simulated-v1", 0)] * 2
     assert ledger[0].tokens_in > 0
+
+
+async def test_offers_name_who_could_answer_and_bear_the_dearest_twice() -> None:
+    async with rig([fails(503)] * 3, [GOOD] * 3) as r:
+        groq_offer, openai_offer = r.chain.offers(role="planner", tier="large", size=7_000, max_output_tokens=1_000)
+        assert (groq_offer.provider, groq_offer.model) == ("groq", "openai/gpt-oss-120b")
+        assert (openai_offer.provider, openai_offer.model) == ("openai", "gpt-6-luna")
+        assert groq_offer.tokens == 2_000 + 250
+        prices = [usd_per_million("groq", "openai/gpt-oss-120b"), usd_per_million("openai", "gpt-6-luna")]
+        dearest = max(3_501 * prompt + 1_000 * reply for prompt, reply in filter(None, prices))
+        assert groq_offer.usd == openai_offer.usd == 2 * dearest / 1_000_000
+        for _ in range(3):
+            await r.ask()
+        resting = r.chain.offers(role="planner", tier="large", size=7_000, max_output_tokens=1_000)
+        assert [offer.provider for offer in resting] == ["openai"], "groq's breaker is open"
+
+
+async def test_providers_before_the_one_whose_quota_was_reserved_are_left_out() -> None:
+    async with rig([], [GOOD]) as r:
+        assert isinstance(await r.chain.complete(PROMPT, lambda reply: reply.word, r.ledger, first="openai"), Accepted)
+    assert r.groq.bodies == []
+
+
+@pytest.mark.parametrize(("allowance", "calls"), [("0.00003", 1), ("1", 2)])
+async def test_a_second_attempt_is_made_only_where_the_allowance_bears_it(allowance: str, calls: int) -> None:
+    async with rig([says("not json")], [GOOD]) as r:
+        r.groq.steps.append(GOOD)
+        result = await r.chain.complete(PROMPT, lambda reply: reply.word, r.ledger, allowance_usd=Decimal(allowance))
+    assert len(r.ledger) == calls
+    assert isinstance(result, Accepted) is (calls == 2)
+
+
+async def test_what_providers_say_of_their_limits_is_handed_on_once_also_from_errors() -> None:
+    def limited(step: Step, left: int) -> Step:
+        def answer(request: httpx.Request) -> httpx.Response:
+            response = step(request)
+            response.headers.update(
+                {
+                    "x-ratelimit-limit-tokens": "8000",
+                    "x-ratelimit-remaining-tokens": str(left),
+                    "x-ratelimit-reset-tokens": "9s",
+                }
+            )
+            return response
+
+        return answer
+
+    async with rig([limited(GOOD, 7_000), limited(fails(429), 0)], [GOOD]) as r:
+        await r.ask()
+        [first] = r.chain.take_limits()
+        await r.ask()
+        [second] = r.chain.take_limits()
+        assert r.chain.take_limits() == ()
+    assert (first.kind, first.capacity, first.remaining) == ("tokens per minute", 8_000, 7_000)
+    assert second.remaining == 0
