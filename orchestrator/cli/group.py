@@ -10,6 +10,7 @@ import click
 
 # Command -> where it is. Loaded when named: `stackbeat ls` must not wait for the imports of `stackbeat up`.
 COMMANDS: Mapping[str, str] = {
+    "init": "init:init",
     "up": "up:up",
     "down": "down:down",
     "run": "run:run",

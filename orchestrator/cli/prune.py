@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -14,6 +13,7 @@ import click
 
 from orchestrator.cli.daemon import daemon_settings, told_to_people
 from orchestrator.cli.door import connect
+from orchestrator.cli.dotenv import environment
 from orchestrator.cli.output import Column, json_option, print_json, print_table
 from orchestrator.cli.process import run_until_signal
 from orchestrator.cli.resolve import resolve, workdir_option
@@ -45,7 +45,7 @@ DAYS = click.IntRange(1, 36_500)
 def prune(*, dry_run: bool, workdir: Path, as_json: bool, **days: int | None) -> None:
     """Delete old traces, runs and ledger rows now, as the daemon does every hour."""
     target = resolve(workdir)
-    settings = daemon_settings(os.environ, workdir, target)
+    settings = daemon_settings(environment(workdir), workdir, target)
     given = {name: count for name, count in days.items() if count is not None}
     retention = settings.retention.model_copy(update=given)
     rows: Counter[str] = Counter({table: 0 for table, _, _ in AGES})

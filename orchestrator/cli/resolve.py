@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from typing import Any
 
 import click
 
+from orchestrator.cli.dotenv import environment
 from orchestrator.cli.errors import CliError, ExitCode
 from orchestrator.cli.folder import Folder
 from orchestrator.cli.target import Target, from_environment, from_status
@@ -29,10 +29,11 @@ workdir_option: Callable[[Any], Any] = click.option(
 def resolve(workdir: Path) -> Target:
     """The Supabase that commands in this folder talk to.
 
-    SUPABASE_URL with its key if set, else the `stackbeat up` that runs here, else the minibase that runs here.
+    SUPABASE_URL with its key if set, in the environment or in `.env`, else the `stackbeat up` that runs here, else the
+    minibase that runs here.
     Raises CliError where there is none, or where the settings are malformed.
     """
-    target = from_environment(os.environ) or _target_of_up(workdir) or target_of_minibase(workdir)
+    target = from_environment(environment(workdir)) or _target_of_up(workdir) or target_of_minibase(workdir)
     if target is None:
         raise CliError(
             f"no Supabase found: nothing runs in {workdir} and SUPABASE_URL is not set; "

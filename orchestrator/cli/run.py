@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import sys
 from pathlib import Path
@@ -17,6 +16,7 @@ from orchestrator.cli.daemon import (
     metrics_option,
     run_daemon_for_people,
 )
+from orchestrator.cli.dotenv import environment
 from orchestrator.cli.output import json_option, print_line, progress
 from orchestrator.cli.ports import Choice
 from orchestrator.cli.process import run_until_signal
@@ -39,7 +39,7 @@ PROGRAM = (sys.executable, "-P", "-c", "from orchestrator.cli import main; main(
 def run(*, reloads: bool, lifeline: int | None, metrics_port: Choice | None, workdir: Path, as_json: bool) -> None:
     """Run the daemon only; several of them share one database. Ctrl-C lets its runs land first."""
     target = resolve(workdir)
-    settings = daemon_settings(os.environ, workdir, target)
+    settings = daemon_settings(environment(workdir), workdir, target)
     if reloads:
         _run_reloading(workdir, settings, metrics_port, as_json=as_json)
         return

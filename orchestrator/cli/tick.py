@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ import click
 from orchestrator.cli.choose import choose
 from orchestrator.cli.daemon import daemon_settings, told_to_people
 from orchestrator.cli.door import connect
+from orchestrator.cli.dotenv import environment
 from orchestrator.cli.output import json_option, print_json, print_line, progress
 from orchestrator.cli.resolve import resolve, workdir_option
 from orchestrator.cli.tables import fetch_stacks
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def tick(*, stack: str, workdir: Path, as_json: bool) -> None:
     """Run one cycle of one stack now, whatever its state."""
     target = resolve(workdir)
-    settings = daemon_settings(os.environ, workdir, target)
+    settings = daemon_settings(environment(workdir), workdir, target)
     with connect(target) as client:
         row = choose(fetch_stacks(client), stack)
     report = anyio.run(_tick, settings, row["id"])

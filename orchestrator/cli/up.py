@@ -25,6 +25,7 @@ from orchestrator.cli.daemon import (
     run_daemon_for_people,
 )
 from orchestrator.cli.demo import play_demo
+from orchestrator.cli.dotenv import environment
 from orchestrator.cli.embedded import open_minibase
 from orchestrator.cli.errors import CliError, ExitCode
 from orchestrator.cli.folder import Folder, Login, Running
@@ -104,6 +105,7 @@ def up(
         metrics_port=metrics_port,
         as_json=as_json,
     )
+    environ = environment(workdir)
     folder = Folder(workdir=workdir)
     with folder.locked() as free:
         if not free:
@@ -112,10 +114,10 @@ def up(
         left = folder.left_over()
         if left is not None and left.on == "minibase":
             stop_left_over(workdir)
-        place = find_place(on, os.environ, workdir)
+        place = find_place(on, environ, workdir)
         if place.target is None:
             _require_free((api_port, API_USE), (db_port, DB_USE))
-        settings = daemon_settings(os.environ, workdir, place.target)
+        settings = daemon_settings(environ, workdir, place.target)
         with (
             listen(web_port, WEB_USE, folder.ports().get("web")) as dashboard,
             metrics_listener(options.metrics_port, settings) as metrics,
