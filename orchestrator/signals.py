@@ -1,8 +1,7 @@
 """Signals: realtime changes of ``agent_stacks`` become wakes, and stops reach model calls at once.
 
-A signal is a hint: it may be lost or doubled, the timer and the heartbeat find everything without it. The client gives
-up after some attempts and is not trusted to come back, so each connection gets a client of its own, and the supervisor
-builds the next one, for ever.
+A signal is a hint: it may be lost or doubled, the timer and the heartbeat find everything without it. When a connection
+ends, the next one is built, for ever.
 """
 
 from __future__ import annotations
@@ -14,17 +13,16 @@ from typing import Any
 from uuid import UUID
 
 import anyio
-from realtime import AsyncRealtimeClient, RealtimePostgresChangesListenEvent, RealtimeSubscribeStates
+from realtime import RealtimePostgresChangesListenEvent
 from realtime.types import PostgresChangesPayload
 
 from orchestrator.facts import Observer, SignalsDown, SignalsUp
 from orchestrator.fleet import Fleet, Halt
+from orchestrator.hearing import Ears, hear
 from orchestrator.wake import Wake
 
 FIRST_WAIT_S = 0.5
 LONGEST_WAIT_S = 15.0
-JOIN_TIMEOUT_S = 10.0
-CLOSE_TIMEOUT_S = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,45 +86,21 @@ class Listener:
 
     async def _listen_once(self) -> str:
         """One connection from its join to its end; returns why it ended."""
-        client = AsyncRealtimeClient(f"{self.url.rstrip('/')}/realtime/v1", self.key, auto_reconnect=False)
-        ended, reason = anyio.Event(), ["the connection ended"]
 
-        def on_state(state: RealtimeSubscribeStates, error: Exception | None) -> None:
-            if state == RealtimeSubscribeStates.SUBSCRIBED:
-                self.observer(SignalsUp())
-                self.wake.ring("signals up")  # whatever changed while nobody listened
-            else:
-                reason[0] = f"{state.value}: {error}" if error else state.value
-                ended.set()
+        def on_join() -> None:
+            self.observer(SignalsUp())
+            self.wake.ring("signals up")  # whatever changed while nobody listened
 
-        try:
-            with anyio.move_on_after(JOIN_TIMEOUT_S) as joining:
-                channel = client.channel("stackbeat-orchestrator")
-                channel.on_postgres_changes(
-                    RealtimePostgresChangesListenEvent.All, self._heard, table="agent_stacks", schema="public"
-                )
-                # Where the server subscribes after the join's answer, this says that it now stands.
-                channel.on_system(lambda _: self.wake.ring("signals up"))
-                await channel.subscribe(on_state)
-            if joining.cancelled_caught:
-                return f"no answer to the join within {JOIN_TIMEOUT_S:g} s"
-            await ended.wait()
-            return reason[0]
-        except Exception as error:  # the client raises bare Exceptions, its transport's and its own
-            return str(error) or type(error).__name__
-        finally:
-            await _close(client)
+        ears = Ears(
+            topic="stackbeat-orchestrator",
+            tables=("agent_stacks",),
+            heard=self._heard,
+            joined=on_join,
+            stands=lambda: self.wake.ring("signals up"),
+        )
+        return await hear(self.url, self.key, ears)
 
     def _heard(self, payload: PostgresChangesPayload) -> None:
         signal = read_signal(payload)
         if signal is not None:
             apply_signal(signal, self.fleet, self.wake)
-
-
-async def _close(client: AsyncRealtimeClient) -> None:
-    """Close also while we are being cancelled, but never hang on a dead peer."""
-    with anyio.move_on_after(CLOSE_TIMEOUT_S, shield=True):
-        for channel in client.get_channels():
-            channel.rejoin_timer.reset()
-            channel.join_push.destroy()
-        await client.close()
