@@ -11,6 +11,7 @@ import click
 # Command -> where it is. Loaded when named: `stackbeat ls` must not wait for the imports of `stackbeat up`.
 COMMANDS: Mapping[str, str] = {
     "init": "init:init",
+    "doctor": "doctor:doctor",
     "up": "up:up",
     "down": "down:down",
     "run": "run:run",

@@ -115,6 +115,7 @@ def answering(word: str = "hello") -> Model:
 class World:
     url: str
     key: str
+    public_key: str
     dsn: str
     admin: asyncpg.Connection
     database: Endpoint
@@ -181,6 +182,7 @@ async def world(serve_api: Any, migrated: Endpoint) -> AsyncIterator[World]:
                 yield World(
                     url=api.url,
                     key=api.secrets.secret_key,
+                    public_key=api.secrets.publishable_key,
                     dsn=database.dsn(Login.OWNER),
                     admin=admin,
                     database=database,

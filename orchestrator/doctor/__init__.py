@@ -1,0 +1,1 @@
+"""Does everything fit: address, keys, database, realtime, models, machine? Judging is pure, asking has a time limit."""

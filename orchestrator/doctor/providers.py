@@ -1,0 +1,63 @@
+"""Model providers: do they take the key, and have they the models that are configured? One request each, no tokens."""
+
+from __future__ import annotations
+
+import httpx
+
+from orchestrator.config import Config, ProviderName, RealProvider
+from orchestrator.doctor.findings import Finding, fail, ok, warn
+
+# Provider -> its own address, and where its list of models is below an address; as its SDK builds them.
+_PLACES = {
+    ProviderName.GROQ: ("https://api.groq.com", "/openai/v1/models"),
+    ProviderName.OPENAI: ("https://api.openai.com/v1", "/models"),
+}
+_MOST_NAMED = 5
+
+
+async def check_provider(http: httpx.AsyncClient, name: ProviderName, config: Config) -> Finding:
+    """One provider of the chain, by its list of models. Nothing of its answer but status and names is ever told."""
+    check = f"models, {name}"
+    if name is ProviderName.SIMULATED:
+        return ok(
+            check, "no provider key is set: replies are simulated and cost nothing; set GROQ_API_KEY or OPENAI_API_KEY"
+        )
+    settings: RealProvider = config.models.groq if name is ProviderName.GROQ else config.models.openai
+    own, path = _PLACES[name]
+    address = (settings.base_url or own).rstrip("/")
+    key = settings.api_key.get_secret_value() if settings.api_key else ""
+    try:
+        answer = await http.get(address + path, headers={"authorization": f"Bearer {key}"})
+    except (httpx.HTTPError, ValueError) as error:
+        why = "did not answer in time" if isinstance(error, httpx.TimeoutException) else "cannot be reached"
+        todo = "runs wait for it or fall over to the next provider; check the network and the base_url"
+        return warn(check, f"{address} {why}", todo)
+    if answer.status_code in {401, 403}:
+        todo = f"set {name.upper()}_API_KEY to a valid key, or take the provider out of models.order"
+        return fail(check, f"{address} does not accept the key (HTTP {answer.status_code})", todo)
+    if not answer.is_success:
+        todo = "look at the provider's status page; runs wait for it or fall over to the next provider"
+        return warn(check, f"{address} answers with HTTP {answer.status_code} to the list of its models", todo)
+    return judge_models(check, name, (settings.small, settings.large), _names(answer))
+
+
+def judge_models(check: str, name: str, wanted: tuple[str, ...], there: set[str]) -> Finding:
+    """Are the configured models in the provider's list?"""
+    models = tuple(dict.fromkeys(wanted))
+    if not there:
+        return warn(check, "the key is accepted, but there is no list of models", f"check by hand: {', '.join(models)}")
+    missing = [model for model in models if model not in there]
+    if missing:
+        some = ", ".join(sorted(there)[:_MOST_NAMED]) + (", ..." if len(there) > _MOST_NAMED else "")
+        todo = f"choose others in stackbeat.toml ([models.{name}] small and large); there are: {some}"
+        return warn(check, f"the key is accepted, but the provider does not list {', '.join(missing)}", todo)
+    return ok(check, f"the key is accepted, and {' and '.join(models)} {'is' if len(models) == 1 else 'are'} there")
+
+
+def _names(answer: httpx.Response) -> set[str]:
+    try:
+        body = answer.json()
+    except ValueError:
+        return set()
+    entries = body.get("data") if isinstance(body, dict) else None
+    return {str(entry["id"]) for entry in entries or [] if isinstance(entry, dict) and entry.get("id")}
