@@ -19,6 +19,8 @@ REQUEST_TIMEOUT_S = 20
 
 # PostgREST's and the gateway's words for "this key is not accepted".
 _KEY_CODES = frozenset({"PGRST301", "PGRST302", "PGRST303", "401", "42501"})
+# A restart, an outage behind the gateway, too many connections: passes by itself.
+_PASSING = ("08", "53", "57", "58", "PGRST00")
 _MISSING_TABLE_CODES = frozenset({"PGRST205", "PGRST202", "42P01"})
 
 
@@ -103,6 +105,11 @@ def _told_by_the_api(error: APIError, target: Target) -> CliError:
     if code in _MISSING_TABLE_CODES:
         return CliError(
             f"Supabase at {target.url} lacks Stackbeat's tables ({message}); apply supabase/migrations first",
+            ExitCode.NO_SUPABASE,
+        )
+    if code.startswith(_PASSING) or (code.isdigit() and len(code) == 3 and code >= "500"):
+        return CliError(
+            f"Supabase at {target.url} cannot answer right now ({code}: {message}); try again soon",
             ExitCode.NO_SUPABASE,
         )
     return CliError(f"Supabase refused: {message}", ExitCode.REFUSED)

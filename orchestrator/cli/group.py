@@ -24,6 +24,7 @@ COMMANDS: Mapping[str, str] = {
     "stop": "moves:stop",
     "delete": "moves:delete",
     "say": "say:say",
+    "logs": "logs:logs",
     "tick": "tick:tick",
     "prompt": "prompt:prompt",
     "cost": "cost:cost",

@@ -1,0 +1,94 @@
+"""Looking again whenever something changes: realtime rings, a timer guarantees progress, an outage is waited out.
+
+A signal is a hint and the tables are the truth here too: what is shown is always read, never taken from a signal.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import TypeVar
+
+import anyio
+import anyio.to_thread
+
+from orchestrator.cli.errors import CliError, ExitCode
+from orchestrator.cli.output import print_line
+from orchestrator.cli.target import Target
+
+FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 15.0
+TIMER_S = 5.0
+# Many changes come together; reading is not repeated more often than this.
+GAP_S = 0.25
+T = TypeVar("T")
+
+
+class Bell:
+    """At most one pending ring, and whether realtime is connected."""
+
+    def __init__(self) -> None:
+        self._rung = anyio.Event()
+        self.connected = False
+
+    def ring(self) -> None:
+        """Something may have changed."""
+        self._rung.set()
+
+    async def rounds(self) -> AsyncIterator[None]:
+        """A round at once, then one for each ring or tick of the timer."""
+        while True:
+            self._rung = anyio.Event()
+            yield
+            await anyio.sleep(GAP_S)
+            with anyio.move_on_after(TIMER_S):
+                await self._rung.wait()
+
+
+async def listen(target: Target, bell: Bell, *, topic: str, tables: Sequence[str], filter: str | None = None) -> None:
+    """Ring for every change of the tables, until cancelled, whatever happens to the connection."""
+    from orchestrator.hearing import Ears, hear
+
+    def joined() -> None:
+        bell.connected = True
+        bell.ring()  # whatever changed while nobody listened
+
+    wait = FIRST_WAIT_S
+    while True:
+        started = anyio.current_time()
+        ears = Ears(
+            topic=topic, tables=tables, heard=lambda _: bell.ring(), joined=joined, stands=bell.ring, filter=filter
+        )
+        await hear(target.url, target.service_key, ears)
+        bell.connected = False
+        bell.ring()
+        if anyio.current_time() - started > LONGEST_WAIT_S:
+            wait = FIRST_WAIT_S
+        await anyio.sleep(wait * random.uniform(0.5, 1.5))
+        wait = min(LONGEST_WAIT_S, wait * 2)
+
+
+class Reader:
+    """Reads in a thread; where Supabase is away, says so once and asks until it is back."""
+
+    def __init__(self) -> None:
+        self._away = False
+
+    async def read(self, fetch: Callable[[], T]) -> T:
+        """What ``fetch`` returns. Raises CliError where Supabase refuses, which waiting does not mend."""
+        wait = FIRST_WAIT_S
+        while True:
+            try:
+                found = await anyio.to_thread.run_sync(fetch, abandon_on_cancel=True)
+            except CliError as error:
+                if error.code is not ExitCode.NO_SUPABASE:
+                    raise
+                if not self._away:
+                    print_line(f"waiting: {error.message}", err=True)
+                self._away = True
+            else:
+                if self._away:
+                    print_line("Supabase answers again", err=True)
+                self._away = False
+                return found
+            await anyio.sleep(wait)
+            wait = min(LONGEST_WAIT_S / 3, wait * 2)
