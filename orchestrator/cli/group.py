@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, str] = {
     "delete": "moves:delete",
     "say": "say:say",
     "logs": "logs:logs",
+    "watch": "watch:watch",
     "tick": "tick:tick",
     "prompt": "prompt:prompt",
     "cost": "cost:cost",

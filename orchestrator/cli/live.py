@@ -67,10 +67,15 @@ async def listen(target: Target, bell: Bell, *, topic: str, tables: Sequence[str
         wait = min(LONGEST_WAIT_S, wait * 2)
 
 
+def _tell_on_stderr(text: str) -> None:
+    print_line(text, err=True)
+
+
 class Reader:
     """Reads in a thread; where Supabase is away, says so once and asks until it is back."""
 
-    def __init__(self) -> None:
+    def __init__(self, tell: Callable[[str], None] = _tell_on_stderr) -> None:
+        self._tell = tell
         self._away = False
 
     async def read(self, fetch: Callable[[], T]) -> T:
@@ -83,11 +88,11 @@ class Reader:
                 if error.code is not ExitCode.NO_SUPABASE:
                     raise
                 if not self._away:
-                    print_line(f"waiting: {error.message}", err=True)
+                    self._tell(f"waiting: {error.message}")
                 self._away = True
             else:
                 if self._away:
-                    print_line("Supabase answers again", err=True)
+                    self._tell("Supabase answers again")
                 self._away = False
                 return found
             await anyio.sleep(wait)
