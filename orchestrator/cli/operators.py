@@ -46,25 +46,53 @@ def add(email: str, read_only: bool, workdir: Path, as_json: bool) -> None:
         print_json({"email": email, "password": password, "read_only": read_only})
         return
     role = "a read-only operator" if read_only else "an operator"
-    click.echo(f"{email} is {role}" + (f"; password: {password}" if password else "; the password is as before"))
+    click.echo(
+        f"{email} is {role}"
+        + (
+            f"; password: {password}"
+            if password
+            else "; the password is as before, and who is signed in signs in again"
+        )
+    )
 
 
 def grant(client: Client, email: str, *, read_only: bool) -> str | None:
     """Make `email` an operator. Returns the password of a new user, None for one that was there already."""
-    from supabase_auth.errors import AuthApiError
+    from supabase_auth.errors import AuthApiError, AuthWeakPasswordError
 
-    password = secrets.token_urlsafe(18)
+    password = new_password()
     metadata: dict[str, Any] = {"role": "operator", "read_only": read_only}
     try:
         client.auth.admin.create_user(
             {"email": email, "password": password, "email_confirm": True, "app_metadata": metadata}
         )
+    except AuthWeakPasswordError as error:
+        # Which of the two is said of a user that is there already is up to the server.
+        user = _find_user(client, email)
+        if user is None:
+            why = error.message.rstrip(".")
+            raise CliError(
+                f"this project wants other passwords than the {len(password)} characters made here ({why}); "
+                f"make the user {email} in the project's dashboard with a password of yours, then type this again",
+                ExitCode.REFUSED,
+            ) from error
     except AuthApiError as error:
         if error.code not in {"email_exists", "user_already_exists"}:
             raise
-        client.auth.admin.update_user_by_id(_find_user(client, email).id, {"app_metadata": metadata})
-        return None
-    return password
+        user = _existing_user(client, email)
+    else:
+        return password
+    client.auth.admin.update_user_by_id(user.id, {"app_metadata": metadata})
+    return None
+
+
+def new_password() -> str:
+    """A password for anybody's rules: 24 characters, upper and lower case, digits, and symbols but for the first."""
+    while True:
+        password = secrets.token_urlsafe(18)
+        kinds = (str.isupper, str.islower, str.isdigit, lambda character: character in "-_")
+        if password[0].isalnum() and all(any(map(kind, password)) for kind in kinds):
+            return password
 
 
 def ensure_local_operator(target: Target, known: Login | None) -> Login:
@@ -75,8 +103,8 @@ def ensure_local_operator(target: Target, known: Login | None) -> Login:
     with connect(target) as client:
         password = grant(client, email, read_only=False)
         if password is None:
-            password = secrets.token_urlsafe(18)
-            client.auth.admin.update_user_by_id(_find_user(client, email).id, {"password": password})
+            password = new_password()
+            client.auth.admin.update_user_by_id(_existing_user(client, email).id, {"password": password})
     return Login(email=email, password=password)
 
 
@@ -94,7 +122,14 @@ def _can_sign_in(target: Target, login: Login) -> bool:
     return True
 
 
-def _find_user(client: Client, email: str) -> User:
+def _existing_user(client: Client, email: str) -> User:
+    user = _find_user(client, email)
+    if user is None:
+        raise CliError(f"Supabase says {email} exists but does not list it; try again", ExitCode.REFUSED)
+    return user
+
+
+def _find_user(client: Client, email: str) -> User | None:
     page = 1
     while users := client.auth.admin.list_users(page=page, per_page=USERS_PER_PAGE):
         for user in users:
@@ -103,4 +138,4 @@ def _find_user(client: Client, email: str) -> User:
         if len(users) < USERS_PER_PAGE:
             break
         page += 1
-    raise CliError(f"Supabase says {email} exists but does not list it; try again", ExitCode.REFUSED)
+    return None
