@@ -15,7 +15,7 @@ from supabase import AsyncClient, AsyncClientOptions, acreate_client
 
 from orchestrator.bench.agents import NAMES, TODOS, bench_agents
 from orchestrator.bench.meter import Reading, open_meter, peak_rss_mb
-from orchestrator.bench.model import CannedModel, bench_model
+from orchestrator.bench.model import MODEL_NAME, NAME, CannedModel, bench_model
 from orchestrator.bench.plain import open_pool, play_plain
 from orchestrator.bench.summary import percentile
 from orchestrator.config import Config
@@ -27,6 +27,14 @@ ENDLESS = 1_000_000
 CHUNK = 500
 PART = 100  # ids in one address line
 LIMIT_S = 900.0
+# Quota and budget are on and never in the way: a limit and a budget that nobody reaches cost what any other does.
+PLENTY: dict[str, Any] = {
+    "provider": NAME,
+    "model": MODEL_NAME,
+    "requests_per_minute": 1_000_000_000,
+    "tokens_per_minute": 2_000_000_000,
+}
+BUDGETS: list[Any] = [{"agent_type": name, "per": "day", "usd": 1_000, "tokens": 10**12} for name in NAMES]
 PAIRS = 5  # of ours and plain, in turns, so that a noisy minute meets both
 
 
@@ -268,11 +276,15 @@ async def _seeded(ground: Ground, stacks: int) -> AsyncIterator[tuple[AsyncClien
     options = AsyncClientOptions(auto_refresh_token=False, persist_session=False)
     client = await acreate_client(ground.config.supabase_url, ground.config.service_key.get_secret_value(), options)
     ids = await _seed(client, stacks)
+    await client.table("model_limits").upsert(PLENTY).execute()
+    await client.table("budgets").upsert(BUDGETS, on_conflict="stack_id,agent_type,per").execute()
     try:
         yield client, ids
     finally:
         with anyio.CancelScope(shield=True):
             await _delete(client, ids)
+            await client.table("budgets").delete().in_("agent_type", NAMES).execute()
+            await client.table("model_limits").delete().eq("provider", PLENTY["provider"]).execute()
             await client.postgrest.aclose()
 
 

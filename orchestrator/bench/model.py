@@ -18,6 +18,8 @@ from orchestrator.llm.values import Provider, Reply, Request, Tier
 
 LINE = "all is well and the work goes on"
 MARGIN_S = 60.0
+NAME = "canned"
+MODEL_NAME = "canned-v1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +28,7 @@ class CannedModel:
 
     low: float
     high: float
-    name: str = "canned"
+    name: str = NAME
     simulated: bool = True
 
     @property
@@ -34,7 +36,7 @@ class CannedModel:
         return self.high + MARGIN_S
 
     def model(self, tier: Tier) -> str:
-        return "canned-v1"
+        return MODEL_NAME
 
     async def complete(self, request: Request) -> Reply:
         if self.high > 0:

@@ -3,12 +3,15 @@
 -- A request is parsed once, into arrays of the types below, and every step after that takes and gives such arrays, so that a
 -- batch of 50 runs costs a handful of statements, whatever is in it. What all stacks of a claim see alike is read once.
 --
+-- Their plans do not depend on what is in a request, so they are made once a connection, not anew for the first five calls of each
+-- statement to see whether that helps: claim, begin and commit set plan_cache_mode for all they call.
+--
 -- Never waiting, as before: rows that people may hold are locked with `skip locked`, and what could not be had is `busy` or
 -- `taken`. The order of locks is agent_stacks, stack_schedule, then the rest.
 
 drop function public.claim_due_stacks(jsonb), public.begin_runs(jsonb), public.commit_runs(jsonb);
 drop function internal.snapshots(uuid[], integer), internal.lock_stacks(uuid[]), internal.apply_changes(jsonb, timestamptz),
-  internal.return_items(jsonb, timestamptz), internal.end_runs(jsonb, timestamptz), internal.stacks_in_other_hands(jsonb, uuid[]);
+  internal.next_wake(), internal.return_items(jsonb, timestamptz), internal.end_runs(jsonb, timestamptz), internal.stacks_in_other_hands(jsonb, uuid[]);
 
 -- A run's question and answer, beyond its end. `ask_hash` says which question the model was asked; `reply_of` names the ledger's
 -- row whose reply a run used without asking again.
@@ -26,9 +29,11 @@ create index agent_executions_reply on public.agent_executions (reply_of) where 
 
 -- What every run writes is indexed as little as its readers allow: rows that come in the order of time need no tree for it, and of
 -- the schedule, one row a stack, a scan is cheaper than keeping a tree. Rows rewritten in place find room on their page.
-drop index public.agent_executions_done, public.llm_calls_time, public.stack_schedule_due;
+drop index public.agent_executions_done, public.llm_calls_time, public.agent_traces_time, public.stack_schedule_due, public.messages_to;
 create index agent_executions_done on public.agent_executions using brin (completed_at);
 create index llm_calls_time on public.llm_calls using brin (created_at);
+create index agent_traces_time on public.agent_traces using brin (created_at);
+create index messages_to on public.messages (to_stack_id, created_at desc) where to_stack_id is not null;   -- few: most are to all
 alter table public.stack_schedule set (fillfactor = 50);
 alter table public.stack_status set (fillfactor = 50);
 alter table public.agent_states set (fillfactor = 50);
@@ -129,6 +134,24 @@ end $$;
 
 -- claim_due_stacks ------------------------------------------------------------------------------------------------------
 
+-- When the next running stack is due, never before t: null where none is. A late wake makes its stack due at once.
+create function internal.next_wake(t timestamptz) returns timestamptz
+language plpgsql stable set search_path = '' as $$
+begin
+  return (
+    select greatest(min(x.at), t) from (
+      select greatest(s.due_at, s.lease_expires_at) as at
+      from public.agent_stacks a join public.stack_schedule s on s.stack_id = a.id
+      where a.execution_state = 'running' and s.due_at is not null
+      union all
+      select coalesce(s.lease_expires_at, t)
+      from internal.late_wakes w
+      join public.agent_stacks a on a.id = w.stack_id
+      join public.stack_schedule s on s.stack_id = a.id
+      where a.execution_state = 'running') x
+    having min(x.at) is not null);
+end $$;
+
 -- A claim's answer: what the agents of these stacks see, in one statement: what all of them see alike (the newest broadcasts, oldest first; some of the
 -- other stacks), and each one's own. Bounded lists; artifact bodies come with begin_runs, for whom they concern. `heard` counts off,
 -- by their place, the broadcasts that a stack has read; the newest 50 after it was made are among the newest 50 of all.
@@ -147,7 +170,7 @@ begin
       from broadcast b join public.message_reads r on r.message_id = b.id
       where r.stack_id = any (stacks) group by r.stack_id
     )
-    select json_build_object('v', 2, 'now', t, 'next_wake_at', internal.next_wake(),
+    select json_build_object('v', 2, 'now', t, 'next_wake_at', internal.next_wake(t),
       'surroundings', json_build_object(
         'broadcasts', (
           select coalesce(json_agg(x order by x.created_at, x.id), '[]') from (
@@ -176,15 +199,19 @@ begin
             'agents', (
               select coalesce(json_object_agg(g.agent_type, json_build_object(
                 'memory', g.memory, 'inbox', g.inbox, 'context', g.current_context, 'last_run_at', g.last_run_at)), '{}')
-              from public.agent_states g where g.stack_id = a.id),
+              from public.agent_states g
+              where g.stack_id = a.id and (g.last_run_at is not null or g.inbox <> '{}' or g.memory <> '{}')),   -- not who has nothing yet
             'todos', (
-              select coalesce(json_agg(x order by x.priority desc, x.created_at, x.id), '[]') from (
+              select coalesce(json_agg(x), '[]') from (
                 select d.id, d.content, d.status, d.priority, d.assigned_to, d.assigned_by, d.attempts, d.available_at, d.last_error, d.created_at
                 from public.todos d where d.stack_id = a.id and d.status in ('pending', 'in_progress', 'failed')
-                order by d.status = 'failed', d.priority desc, d.created_at limit 60) x),
+                order by d.status = 'failed', d.priority desc, d.created_at, d.id limit 60) x),
             'todo_counts', (
-              select coalesce(json_object_agg(c.status, c.n), '{}') from (
-                select d.status, count(*) as n from public.todos d where d.stack_id = a.id group by d.status) c),
+              select json_build_object(
+                'pending', count(*) filter (where d.status = 'pending'), 'in_progress', count(*) filter (where d.status = 'in_progress'),
+                'completed', count(*) filter (where d.status = 'completed'), 'cancelled', count(*) filter (where d.status = 'cancelled'),
+                'failed', count(*) filter (where d.status = 'failed'))
+              from public.todos d where d.stack_id = a.id),
             'done', (
               select coalesce(json_agg(x order by x.completed_at desc), '[]') from (
                 select d.id, d.content, d.completed_at from public.todos d
@@ -265,7 +292,7 @@ end $$;
 -- dead worker's, and its claim may arrive before its heartbeat. It gets an expired lease of its own back only if that lease was
 -- not renewed then: it belongs to a claim whose answer was lost, so no run of it lives.
 create function public.claim_due_stacks(request jsonb) returns json
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = '' set plan_cache_mode = force_generic_plan as $$
 declare
   t timestamptz := internal.clock();
   me uuid := request ->> 'worker';
@@ -312,7 +339,7 @@ begin
       where stack_id = any (claimed);
     return internal.sight(claimed, (request ->> 'cadence_ms')::integer, t);
   end if;
-  return json_build_object('v', 2, 'now', t, 'next_wake_at', internal.next_wake(), 'surroundings', null, 'stacks', '[]'::json);
+  return json_build_object('v', 2, 'now', t, 'next_wake_at', internal.next_wake(t), 'surroundings', null, 'stacks', '[]'::json);
 end $$;
 
 -- begin_runs ------------------------------------------------------------------------------------------------------------
@@ -430,7 +457,7 @@ end $$;
 -- -> {v, now, runs: [{run_id, verdict, reason, wait_ms, attempt, provider, usd, artifact, kept}]}
 -- A run with offers reserves what one of them needs; `provider` and `usd` say which and how much, `waiting` that none fits now.
 create function public.begin_runs(request jsonb) returns jsonb
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = '' set plan_cache_mode = force_generic_plan as $$
 declare
   t timestamptz := internal.clock();
   asked internal.planned_run[];
@@ -470,9 +497,6 @@ begin
         coalesce(o.attempt, 1), r.work_at, t, x.provider, x.model, x.tokens, x.usd
       from unnest(asked) r left join unnest(owned) o on o.run_id = r.run_id left join unnest(reserved) x on x.run_id = r.run_id
       where r.run_id = any (begun);
-    insert into public.agent_states (stack_id, agent_type)   -- a plug-in's first run here
-      select distinct r.stack_id, r.agent from unnest(asked) r where r.run_id = any (begun)
-      on conflict (stack_id, agent_type) do nothing;
     update public.stack_status s
       set activity = s.activity || b.activity, wait_reason = null, wait_until = null, updated_at = t
       from (
@@ -626,7 +650,8 @@ begin
 end $$;
 
 -- The effects of these changes on everything but the agents' own states, set-wise: the caller holds their stacks and has judged
--- their fences. Raises when any row is refused.
+-- their fences. Raises when any row is refused. A new row's id is made of the run and the change's place in it, so that the same
+-- change cannot be there twice; asking the system for random numbers costs more than that.
 create function internal.apply_changes(changes internal.change[], t timestamptz) returns void
 language plpgsql set search_path = '' as $$
 declare
@@ -659,14 +684,14 @@ begin
   end if;
   if 'add_todo' = any (ops) then
     -- Microseconds apart, so that the order of the planner's list survives as the order of creation.
-    insert into public.todos (stack_id, content, priority, assigned_to, assigned_by, created_at, updated_at)
-      select c.stack_id, c.body ->> 'content', coalesce((c.body ->> 'priority')::smallint, 5),
+    insert into public.todos (id, stack_id, content, priority, assigned_to, assigned_by, created_at, updated_at)
+      select md5(c.run_id || ' ' || c.n)::uuid, c.stack_id, c.body ->> 'content', coalesce((c.body ->> 'priority')::smallint, 5),
         coalesce(c.body ->> 'assigned_to', 'builder'), c.author, t + c.n * interval '1 microsecond', t
       from unnest(changes) c where c.op = 'add_todo' order by c.stack_id, c.n;
   end if;
   if 'publish_artifact' = any (ops) then
     with fresh as (
-      select gen_random_uuid() as id, c.stack_id, c.author, c.body ->> 'content' as content, c.body ->> 'description' as description,
+      select md5(c.run_id || ' ' || c.n)::uuid as id, c.stack_id, c.author, c.body ->> 'content' as content, c.body ->> 'description' as description,
         d.id as todo_id, c.run_id, c.simulated,
         coalesce((select max(f.version) from public.artifacts f where f.stack_id = c.stack_id), 0)
           + row_number() over (partition by c.stack_id order by c.n) as version
@@ -683,8 +708,8 @@ begin
     insert into public.artifact_bodies (artifact_id, content) select p.id, n.content from published p join fresh n on n.id = p.id;
   end if;
   if 'send_message' = any (ops) then
-    insert into public.messages (from_stack_id, to_stack_id, from_agent_type, content, message_type, hop, simulated, run_id, created_at)
-      select c.stack_id, x.to_stack_id, c.author, c.body ->> 'content', case when x.to_stack_id is null then 'broadcast' else 'direct' end,
+    insert into public.messages (id, from_stack_id, to_stack_id, from_agent_type, content, message_type, hop, simulated, run_id, created_at)
+      select md5(c.run_id || ' ' || c.n)::uuid, c.stack_id, x.to_stack_id, c.author, c.body ->> 'content', case when x.to_stack_id is null then 'broadcast' else 'direct' end,
         coalesce((c.body ->> 'hop')::smallint, 0), c.simulated, c.run_id, t
       from unnest(changes) c cross join lateral (select (c.body ->> 'to_stack_id')::uuid as to_stack_id) x
       where c.op = 'send_message' and (x.to_stack_id is null or exists (select from public.agent_stacks a where a.id = x.to_stack_id));
@@ -694,7 +719,7 @@ begin
   if 'answer_visitor' = any (ops) then
     -- Exactly one answer: only the run that owns the question may give it.
     with answers as (
-      select distinct on (u.id) gen_random_uuid() as id, c.stack_id, c.author, c.body ->> 'content' as content, u.id as message_id,
+      select distinct on (u.id) md5(c.run_id || ' ' || c.n)::uuid as id, c.stack_id, c.author, c.body ->> 'content' as content, u.id as message_id,
         c.simulated, c.run_id
       from unnest(changes) c
       join public.user_messages u on u.id = (c.body ->> 'message_id')::uuid and u.stack_id = c.stack_id
@@ -734,18 +759,22 @@ begin
   end if;
 end $$;
 
--- The agents' own states, one write a run: memory by key, of the inbox only what was seen, context, and when it last ran.
+-- The agents' own states, one write a run: memory by key, of the inbox only what was seen, context, and when it last ran. A
+-- plug-in's agent gets its row with its first commit here. Only the verbs write these rows, and the caller holds their stacks: what is
+-- read here is still so when it is written.
 -- A run may change one key several times: its last word counts, and within one change `set` comes after `drop`.
 create function internal.write_states(runs internal.finished_run[], changes internal.change[], t timestamptz) returns void
 language plpgsql set search_path = '' as $$
 begin
-  update public.agent_states g set
-      updated_at = t, last_run_at = x.started_at,
-      current_context = case when jsonb_typeof(x.context) = 'object' then x.context else g.current_context end,
-      memory = (g.memory - coalesce(m.keys, '{}')) || coalesce(m.kept, '{}'),
-      inbox = g.inbox - coalesce(i.ids, '{}')
-    from (
-      select r.stack_id, r.agent, r.context, e.started_at from unnest(runs) r join public.agent_executions e on e.id = r.run_id) x
+  insert into public.agent_states as s (stack_id, agent_type, memory, inbox, current_context, last_run_at, updated_at)
+    select r.stack_id, r.agent,
+      coalesce(g.memory - m.keys, g.memory, '{}') || coalesce(m.kept, '{}'),
+      coalesce(g.inbox - i.ids, g.inbox, '{}'),
+      case when jsonb_typeof(r.context) = 'object' then r.context else coalesce(g.current_context, '{}') end,
+      e.started_at, t
+    from unnest(runs) r
+    join public.agent_executions e on e.id = r.run_id
+    left join public.agent_states g on g.stack_id = r.stack_id and g.agent_type = r.agent
     left join (
       select l.stack_id, l.author, array_agg(l.key) as keys, jsonb_object_agg(l.key, l.value) filter (where l.value is not null) as kept
       from (
@@ -757,12 +786,14 @@ begin
           select e.key, e.value from jsonb_each(coalesce(nullif(c.body -> 'set', 'null'), '{}')) e) w
         where c.op = 'remember'
         order by c.stack_id, c.author, w.key, c.n desc, w.value is null) l
-      group by l.stack_id, l.author) m on m.stack_id = x.stack_id and m.author = x.agent
+      group by l.stack_id, l.author) m on m.stack_id = r.stack_id and m.author = r.agent
     left join (
       select c.stack_id, c.author, array_agg(k.id) as ids
       from unnest(changes) c cross join lateral jsonb_array_elements_text(c.body -> 'ids') as k(id)
-      where c.op = 'clear_inbox' group by c.stack_id, c.author) i on i.stack_id = x.stack_id and i.author = x.agent
-    where g.stack_id = x.stack_id and g.agent_type = x.agent;
+      where c.op = 'clear_inbox' group by c.stack_id, c.author) i on i.stack_id = r.stack_id and i.author = r.agent
+    on conflict (stack_id, agent_type) do update set
+      memory = excluded.memory, inbox = excluded.inbox, current_context = excluded.current_context,
+      last_run_at = excluded.last_run_at, updated_at = excluded.updated_at;
 end $$;
 
 -- What these runs owned and did not finish goes back: a failure waits retry_ms and counts, the third one is final and visible;
@@ -912,10 +943,11 @@ end $$;
 -- {v, worker, cadence_ms, runs: [...], settlements: [...], limits?: [...]} -> {v, now, next_wake_at, runs: [{run_id, verdict, reason}], settled: [{stack_id, verdict}]}
 -- next_wake_at is the earliest due time that this commit made, null where it made none.
 create function public.commit_runs(request jsonb) returns jsonb
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = '' set plan_cache_mode = force_generic_plan as $$
 declare
   t timestamptz := internal.clock();
   runs internal.finished_run[];
+  valid_runs internal.finished_run[];
   settlements internal.settlement[];
   changes internal.change[];
   held internal.held_stack[];
@@ -950,9 +982,12 @@ begin
     select e.id from unnest(judged) j join public.agent_executions e on e.id = j.run_id
     where j.verdict <> 'busy' and e.status = 'running' and e.reserved_provider is not null);
   if exists (select from unnest(judged) j where j.verdict = 'valid') then
-    landed := internal.land_each(
-      array(select r from unnest(runs) r join unnest(judged) j on j.run_id = r.run_id where j.verdict = 'valid'),
-      array(select c from unnest(changes) c join unnest(judged) j on j.run_id = c.run_id where j.verdict = 'valid'), t);
+    valid_runs := runs;
+    if exists (select from unnest(judged) j where j.verdict <> 'valid') then   -- seldom, so that the lists are seldom copied
+      valid_runs := array(select r from unnest(runs) r join unnest(judged) j on j.run_id = r.run_id where j.verdict = 'valid');
+      changes := array(select c from unnest(changes) c join unnest(judged) j on j.run_id = c.run_id where j.verdict = 'valid');
+    end if;
+    landed := internal.land_each(valid_runs, changes, t);
     judged := landed || array(select j from unnest(judged) j where j.verdict <> 'valid');
   end if;
   if exists (select from unnest(judged) j where j.verdict in ('stale', 'stopped')) then

@@ -103,6 +103,64 @@ async def test_priority_goes_first_but_waiting_outweighs_it_in_time(db):
     assert [s["stack_id"] for s in await db.claim(max=1)] == [str(low)]
 
 
+async def test_the_snapshot_names_the_agents_that_ran_remember_or_were_told_something(db):
+    stack = await db.stack()
+    for change, agent in (
+        ("last_run_at = now()", "planner"),
+        ("""memory = '{"a": 1}'""", "builder"),
+        ("""inbox = '{"r1": {"text": "look"}}'""", "reviewer"),
+    ):
+        await db.admin.execute(
+            f"update agent_states set {change} where stack_id = $1 and agent_type = $2", stack, agent
+        )
+    [claimed] = await db.claim()
+    agents = claimed["snapshot"]["agents"]
+    assert set(agents) == {"planner", "builder", "reviewer"}
+    assert agents["builder"]["memory"] == {"a": 1}
+
+
+async def test_failed_todos_come_after_the_open_ones_each_by_priority(db):
+    stack = await db.stack()
+    await db.admin.execute("set stackbeat.machine = 'on'")
+    for content, priority, status in (
+        ("lost", 9, "failed"),
+        ("low", 2, "pending"),
+        ("high", 7, "pending"),
+        ("gone", 10, "cancelled"),
+    ):
+        await db.admin.execute(
+            "insert into todos (stack_id, content, priority, status) values ($1, $2, $3, $4)",
+            stack,
+            content,
+            priority,
+            status,
+        )
+    [claimed] = await db.claim()
+    assert [t["content"] for t in claimed["snapshot"]["todos"]] == ["high", "low", "lost"]
+    counts = {"pending": 2, "in_progress": 0, "completed": 0, "cancelled": 1, "failed": 1}
+    assert claimed["snapshot"]["todo_counts"] == counts
+
+
+async def test_the_next_wake_is_the_earliest_due_time_of_a_running_stack_and_never_past(db):
+    await db.set_clock("2026-01-01T00:00:00Z")
+    request = {"worker": str(uuid.uuid4()), "max": 1, "lease_ms": 15000, "cadence_ms": 10000}
+    answer = await db.verb("claim_due_stacks", **request)
+    assert answer["next_wake_at"] is None
+    stack = await db.stack()
+    idle = await db.stack("Boats", "idle")
+    await db.admin.execute("update stack_schedule set due_at = '2026-01-01T00:00:07Z' where stack_id = $1", stack)
+    await db.admin.execute("update stack_schedule set due_at = '2026-01-01T00:00:03Z' where stack_id = $1", idle)
+    answer = await db.verb("claim_due_stacks", **request)
+    assert (answer["stacks"], answer["next_wake_at"]) == ([], "2026-01-01T00:00:07+00:00")
+    await db.pass_time(7)
+    answer = await db.verb("claim_due_stacks", **request)
+    assert [s["stack_id"] for s in answer["stacks"]] == [str(stack)]
+    assert answer["next_wake_at"] == "2026-01-01T00:00:22+00:00"  # the end of its lease
+    await db.admin.execute("insert into internal.late_wakes (stack_id) values ($1)", stack)
+    await db.admin.execute("update stack_schedule set lease_owner = null, lease_expires_at = null, due_at = null")
+    assert await db.one("select internal.next_wake(internal.clock())") == await db.one("select internal.clock()")
+
+
 async def test_the_snapshot_holds_what_agents_see(db):
     stack = await db.stack("Owls")
     other = await db.stack("Boats", "idle")
@@ -127,7 +185,7 @@ async def test_the_snapshot_holds_what_agents_see(db):
     assert [m["content"] for m in seen["visitor_messages"]] == ["hello"]
     assert [m["content"] for m in seen["team_messages"]] == ["we launched"]
     assert seen["neighbours"] == [{"id": str(other), "name": "Boats"}]
-    assert set(seen["agents"]) == {"planner", "builder", "communicator", "reviewer"}
+    assert seen["agents"] == {}  # nobody has run yet, or was told anything
     assert seen["artifact"] is None
 
 

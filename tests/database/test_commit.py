@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 
 import asyncpg
@@ -258,6 +259,37 @@ async def test_advice_reaches_the_inbox_and_only_what_was_seen_is_cleared(db):
     plan = await db.begin(claimed, agent="planner")
     await db.commit(plan | {"changes": [{"op": "clear_inbox", "ids": ["r1"]}]})
     assert await db.one("select inbox::text from agent_states where agent_type = 'planner'") == '{"r2": {"text": "b"}}'
+
+
+async def test_a_plug_ins_agent_gets_its_state_with_its_first_commit(db):
+    await db.stack()
+    [claimed] = await db.claim()
+    run = await db.begin(claimed, agent="scout")
+    assert await db.one("select count(*) from agent_states where agent_type = 'scout'") == 0
+    remember = {"op": "remember", "set": {"seen": 1, "old": 2}, "drop": []}
+    await db.commit(run | {"changes": [remember], "context": {"task": "look"}})
+    forget = {"op": "remember", "set": {"seen": 2}, "drop": ["old"]}
+    await db.commit(await db.begin(claimed, agent="scout") | {"changes": [forget]})
+    row = await db.admin.fetchrow("select * from agent_states where agent_type = 'scout'")
+    assert (row["memory"], row["inbox"], row["current_context"]) == ('{"seen": 2}', "{}", '{"task": "look"}')
+    assert row["last_run_at"] is not None
+
+
+async def test_a_new_rows_id_is_made_of_its_run_and_the_changes_place_in_it(db):
+    await db.stack()
+    [claimed] = await db.claim()
+    run = await db.begin(claimed)
+    changes = [
+        {"op": "add_todo", "content": "one"},
+        {"op": "send_message", "content": "hello"},
+        {"op": "add_todo", "content": "two"},
+        {"op": "publish_artifact", "content": "<!doctype html>", "description": "first"},
+    ]
+    done = await db.commit(run | {"changes": changes})
+    assert done["verdicts"][run["run_id"]] == "done"
+    rows = await db.admin.fetch("select id from todos union select id from messages union select id from artifacts")
+    expected = {uuid.UUID(hashlib.md5(f"{run['run_id']} {n}".encode()).hexdigest()) for n in range(1, 5)}
+    assert {row["id"] for row in rows} == expected
 
 
 async def test_a_wake_during_the_cycle_makes_the_stack_due_again_at_once(db):
