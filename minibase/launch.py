@@ -24,6 +24,7 @@ from minibase.postgres.binaries import find_binaries, reachable_binaries
 from minibase.postgres.bootstrap import bootstrap, keep_partitions
 from minibase.postgres.database import replace_database, settle_databases
 from minibase.postgres.endpoint import HOST, Endpoint
+from minibase.postgres.keeper import keep_running
 from minibase.postgres.migrate import Say, migrate, seed
 from minibase.postgres.server import (
     PortTakenError,
@@ -47,7 +48,8 @@ async def serve(
 ) -> None:
     """Run until SIGINT, SIGTERM or the end of the lifeline; those are a normal return.
 
-    Raises MinibaseError: already running, a taken port, a failing migration, Postgres gone.
+    Raises MinibaseError: already running, a taken port, a failing migration, a Postgres that does not start. One that
+    ends later is started again.
     """
     if options.lifeline is not None:
         _require_open(options.lifeline)
@@ -134,7 +136,7 @@ def _runtime(config: Config, server: Server) -> Runtime:
 async def _stay(server: Server, say: Say) -> None:
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_keep_partitions_made, server.endpoint, say)
-        raise await server.failed()
+        await keep_running(server, say)
 
 
 @asynccontextmanager

@@ -16,7 +16,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,19 +54,27 @@ class ServerPlan:
         return self.home / f"postgres-{self.binaries.major}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Server:
-    """A running server; ends with the block that opened it."""
+    """A running server; ends with the block that opened it. Restarted, it is where it was before."""
 
     endpoint: Endpoint
     version: str
     watchdog: subprocess.Popen[bytes]
-    log: Path
+    plan: ServerPlan
 
     async def failed(self) -> MinibaseError:
         """Wait until the server ends by itself, and say so as an error. Meant to be cancelled."""
         await anyio.to_thread.run_sync(self.watchdog.wait, abandon_on_cancel=True)
-        return MinibaseError(f"PostgreSQL ended unexpectedly. Its last words, from {self.log}:\n{_tail(self.log)}")
+        return MinibaseError(f"PostgreSQL ended unexpectedly. {_last_words(self.plan)}")
+
+    async def restart(self) -> None:
+        """Start it again after it ended; returns when it answers. Raises MinibaseError as the first start does."""
+        _end(self.watchdog)
+        await _stop_leftover(self.plan.data)
+        require_free_port(self.plan.port, "--db-port")
+        self.watchdog = _spawn(self.plan)
+        await _until_ready(self.endpoint, self.watchdog, self.plan)
 
 
 class PortTakenError(MinibaseError):
@@ -85,13 +93,13 @@ async def open_server(plan: ServerPlan, passwords: dict[str, str]) -> AsyncItera
         await anyio.to_thread.run_sync(_create_data, plan, passwords[Login.ADMIN])
     require_free_port(plan.port, "--db-port")
     endpoint = Endpoint(host=HOST, port=plan.port, passwords=passwords)
-    watchdog = _spawn(plan)
+    server = Server(endpoint, plan.binaries.version, _spawn(plan), plan)
     try:
-        await _until_ready(endpoint, watchdog, plan)
-        yield Server(endpoint, plan.binaries.version, watchdog, plan.log)
+        await _until_ready(endpoint, server.watchdog, plan)
+        yield server
     finally:
         with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(_end, watchdog)
+            await anyio.to_thread.run_sync(_end, server.watchdog)
 
 
 def require_free_port(port: int, option: str) -> None:
@@ -159,7 +167,8 @@ def _create_data(plan: ServerPlan, password: str) -> None:
         )  # fmt: skip
         if done.returncode != 0:
             raise MinibaseError(
-                f"PostgreSQL's initdb ({plan.binaries.source}) could not make {plan.data}:\n{done.stdout.strip()}"
+                f"PostgreSQL's initdb ({plan.binaries.source}) could not make {plan.data}. "
+                f"{_advice(done.stdout, plan)}{done.stdout.strip()}"
             )
         partial.rename(plan.data)
     finally:
@@ -203,15 +212,15 @@ def _settings(plan: ServerPlan) -> dict[str, str]:
 def _spawn(plan: ServerPlan) -> subprocess.Popen[bytes]:
     account = plan.account
     options = [f"--{name}={value}" for name, value in _settings(plan).items()]
-    with plan.log.open("ab") as log:
-        return subprocess.Popen(
-            [
-                sys.executable, "-I", "-S", Path(__file__).with_name("watchdog.py"),
-                str(account.uid if account else -1), str(account.gid if account else -1), plan.home,
-                plan.binaries.program("postgres"), "-D", plan.data, *options,
-            ],
-            stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True, env=_environment(),
-        )  # fmt: skip
+    return subprocess.Popen(
+        [
+            sys.executable, "-I", "-S", Path(__file__).with_name("watchdog.py"),
+            str(account.uid if account else -1), str(account.gid if account else -1), plan.home, plan.log,
+            plan.binaries.program("postgres"), "-D", plan.data, *options,
+        ],
+        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+        env=_environment(),
+    )  # fmt: skip
 
 
 def _environment() -> dict[str, str]:
@@ -223,7 +232,7 @@ async def _until_ready(endpoint: Endpoint, watchdog: subprocess.Popen[bytes], pl
     """Wait for the first answer. Recovery after a crash may take its time: as long as the process lives, so do we."""
     while True:
         if watchdog.poll() is not None:
-            raise MinibaseError(f"PostgreSQL did not start. Its last words, from {plan.log}:\n{_tail(plan.log)}")
+            raise MinibaseError(f"PostgreSQL did not start. {_last_words(plan)}")
         try:
             async with open_session(endpoint, Login.ADMIN, database="template1"):
                 return
@@ -238,7 +247,7 @@ async def _until_ready(endpoint: Endpoint, watchdog: subprocess.Popen[bytes], pl
 
 def _end(watchdog: subprocess.Popen[bytes]) -> None:
     assert watchdog.stdin is not None
-    watchdog.stdin.close()
+    watchdog.stdin.close()  # of one that has ended, too
     try:
         watchdog.wait(_STOP_LIMIT)
     except subprocess.TimeoutExpired:
@@ -248,6 +257,18 @@ def _end(watchdog: subprocess.Popen[bytes]) -> None:
 
 async def _stop_leftover(data: Path) -> None:
     """Stop a server that still runs on `data`, and wait for it: its watchdog may be about to do the same."""
+    await _stop_postmaster(data)
+    for pid in _orphans_of(data):
+        # Its postmaster died before it, so there is nothing to end in order: the next start recovers. One that is busy
+        # with a long query would not notice for as long as that takes, and hold the shared memory meanwhile.
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    with anyio.move_on_after(_LEFTOVER_LIMIT):
+        while _orphans_of(data):  # noqa: ASYNC110 - as below
+            await anyio.sleep(_POLL)
+
+
+async def _stop_postmaster(data: Path) -> None:
     for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
         pid = running_on(data)
         if pid is None:
@@ -282,6 +303,18 @@ def running_on(data: Path) -> int | None:
     return pid if str(data) in _arguments_of(pid) else None
 
 
+def _orphans_of(data: Path) -> list[int]:
+    """Server processes that work in `data` with no postmaster over them. Only Linux lets us look."""
+    if sys.platform != "linux" or running_on(data) is not None:
+        return []
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has just ended, or is another user's
+            if (process / "cwd").readlink() == data and (process / "comm").read_text().startswith("postgres"):
+                found.append(int(process.name))
+    return found
+
+
 def _arguments_of(pid: int) -> list[str]:
     """How a process was called; empty where there is none. Slim containers have no `ps`, and macOS has no /proc."""
     if sys.platform == "linux":
@@ -295,5 +328,18 @@ def _arguments_of(pid: int) -> list[str]:
     return shown.split()
 
 
-def _tail(log: Path, lines: int = 15) -> str:
-    return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
+def _last_words(plan: ServerPlan, lines: int = 15) -> str:
+    try:
+        said = plan.log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:]
+    except FileNotFoundError:
+        said = []
+    return f"{_advice(said[-1] if said else '', plan)}Its last words, from {plan.log}:\n" + "\n".join(said)
+
+
+def _advice(said: str, plan: ServerPlan) -> str:
+    """What to do about reasons that have nothing to do with PostgreSQL, which names them in the middle of its own."""
+    if "No space left on device" in said or "Disk quota exceeded" in said:
+        return f"The disk of {plan.home} is full: make room there. "
+    if "Read-only file system" in said or "Permission denied" in said:
+        return f"{plan.home} cannot be written: make it writable. "
+    return ""

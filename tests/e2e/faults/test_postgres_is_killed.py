@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,36 +28,10 @@ def backend_killed(place: Place) -> Iterator[None]:
 
 @contextmanager
 def postmaster_killed(place: Place) -> Iterator[None]:
-    """The postmaster dies and another takes its place; the API lives all the time, for its watchdog is frozen."""
-    postmaster = _parent(place.one("select pg_backend_pid()"))
-    watchdog = _parent(postmaster)
-    again = _same_program(postmaster)
-    children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
-    data = Path(place.one("show data_directory"))
-    os.kill(watchdog, signal.SIGSTOP)
-    os.kill(postmaster, signal.SIGKILL)
+    """The postmaster dies, and minibase starts another; the API lives all the time."""
+    os.kill(_parent(place.one("select pg_backend_pid()")), signal.SIGKILL)
     place.forget()
-    with ExitStack() as clean_up:
-        clean_up.callback(place.end)
-        clean_up.callback(os.kill, watchdog, signal.SIGCONT)
-        eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in children), within=20, what="sessions end")
-        (data / "postmaster.pid").unlink()  # nobody reaps the dead one while its watchdog is frozen
-        second = again()
-        clean_up.callback(second.wait, 20)
-        clean_up.callback(second.send_signal, signal.SIGINT)
-        yield
-
-
-def _same_program(pid: int) -> Callable[[], subprocess.Popen[bytes]]:
-    """Starts what the process is running once more, in the same folder, as the same user."""
-    process = Path(f"/proc/{pid}")
-    command, folder = (process / "cmdline").read_bytes().split(b"\0")[:-1], (process / "cwd").readlink()
-    environment = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
-    owner = process.stat()
-    user: dict[str, Any] = {"user": owner.st_uid, "group": owner.st_gid, "extra_groups": []} if os.getuid() == 0 else {}
-    return lambda: subprocess.Popen(
-        command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **user
-    )
+    yield
 
 
 @contextmanager
@@ -69,7 +42,7 @@ def minibase_killed(place: Place) -> Iterator[None]:
     yield
 
 
-linux_only = pytest.mark.skipif(sys.platform != "linux", reason="finds the postmaster's parent and program in /proc")
+linux_only = pytest.mark.skipif(sys.platform != "linux", reason="finds the postmaster in /proc")
 
 
 @pytest.mark.parametrize("fault", [backend_killed, pytest.param(postmaster_killed, marks=linux_only), minibase_killed])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -14,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import anyio
+import asyncpg
 import pytest
 
 from minibase.errors import MinibaseError
@@ -23,6 +26,7 @@ from minibase.postgres.bootstrap import bootstrap
 from minibase.postgres.endpoint import Login
 from minibase.postgres.server import PortTakenError, ServerPlan, free_port, open_server, running_on
 from minibase.postgres.session import open_session
+from minibase.postgres.watchdog import LOG_LIMIT
 
 PASSWORDS = {login.value: secrets.token_urlsafe(12) for login in Login}
 
@@ -85,6 +89,45 @@ async def test_postgres_killed_with_9_is_noticed_and_recovers_at_the_next_start(
             await server.failed()
     async with open_server(plan, PASSWORDS) as server, open_session(server.endpoint, Login.ADMIN) as session:
         assert await session.fetchval("select count(*) from kept") == 0
+
+
+async def test_a_busy_session_of_a_killed_postmaster_does_not_hold_up_the_restart(plan: ServerPlan) -> None:
+    """Only a process that waits notices that its postmaster is gone; one that counts goes on, on the shared memory."""
+    async with open_server(plan, PASSWORDS) as server:
+        async with open_session(server.endpoint, Login.ADMIN) as session, anyio.create_task_group() as tasks:
+            tasks.start_soon(_count_for_ever, session)
+            async with open_session(server.endpoint, Login.ADMIN) as onlooker:
+                asked = "select count(*) from pg_stat_activity where state = 'active' and query like '%1e12%'"
+                with anyio.fail_after(10):
+                    while await onlooker.fetchval(asked) < 2:  # noqa: ASYNC110 - nothing tells us but looking
+                        await anyio.sleep(0.02)
+            postmaster = running_on(plan.data)
+            assert postmaster is not None
+            os.kill(postmaster, signal.SIGKILL)
+            with anyio.fail_after(10):
+                await server.failed()
+                await server.restart()
+        async with open_session(server.endpoint, Login.ADMIN) as session:
+            assert await session.fetchval("select 1") == 1
+
+
+async def _count_for_ever(session: asyncpg.Connection[asyncpg.Record]) -> None:
+    with contextlib.suppress(asyncpg.PostgresConnectionError, OSError):
+        await session.fetchval("select count(*) from generate_series(1::numeric, 1e12) as n(i) where i < 0")
+
+
+async def test_the_log_is_capped_and_goes_on(plan: ServerPlan) -> None:
+    async with open_server(plan, PASSWORDS) as server, open_session(server.endpoint, Login.ADMIN) as session:
+        for number in range(3):
+            await session.execute(
+                f"do $$ begin for i in 1..45 loop raise log 'round {number} %', repeat('x', 100000); end loop; end $$"
+            )
+    former = plan.log.with_name("postgres.log.1")
+    assert LOG_LIMIT / 2 < former.stat().st_size <= LOG_LIMIT
+    assert plan.log.stat().st_size <= LOG_LIMIT
+    assert stat.S_IMODE(plan.log.stat().st_mode) == 0o600
+    assert "database system is shut down" in plan.log.read_text()
+    assert "round 0" not in former.read_text(), "of all that was said, the newest is kept"
 
 
 async def test_a_server_left_over_on_the_same_data_is_stopped_first(plan: ServerPlan) -> None:
