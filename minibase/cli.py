@@ -5,6 +5,7 @@ Commands that only look at a running minibase answer at once: what starts or cha
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import signal
@@ -19,7 +20,7 @@ import click
 
 from minibase import status
 from minibase.config import Config
-from minibase.errors import MinibaseError
+from minibase.errors import BusyError, MinibaseError
 from minibase.options import AUTO, PortChoice, StartOptions
 from minibase.postgres.binaries import SETTING, find_binaries
 from minibase.postgres.endpoint import HOST, Endpoint, Login
@@ -31,13 +32,30 @@ _POLL = 0.05
 
 
 def main() -> None:
-    """The console script: every expected failure is one sentence on stderr and exit code 1."""
+    """The console script: every expected failure is one sentence on stderr and an exit code that is not 0."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s: %(message)s")
     try:
         cli.main(prog_name="minibase")
     except MinibaseError as error:
         click.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)
+    except OSError as error:
+        sentence = _about_the_disk(error)
+        if sentence is None:
+            raise
+        click.echo(f"error: {sentence}", err=True)
         sys.exit(1)
+
+
+def _about_the_disk(error: OSError) -> str | None:
+    """What to do about a disk that takes nothing more, or a folder that takes nothing at all."""
+    where = error.filename or "the project's folder"
+    match error.errno:
+        case errno.ENOSPC | errno.EDQUOT:
+            return f"{where} cannot be written: the disk is full. Make room on it and start again."
+        case errno.EROFS | errno.EACCES | errno.EPERM:
+            return f"{where} cannot be written: {error.strerror}. Make it writable, or choose another --workdir."
+    return None
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -206,7 +224,7 @@ def _run(function: Callable[..., Coroutine[Any, Any, None]], *arguments: object)
     try:
         anyio.run(function, *arguments, backend_options={"use_uvloop": True})
     except BaseExceptionGroup as group:
-        expected = group.subgroup(MinibaseError)
+        expected = group.subgroup(MinibaseError) or group.subgroup(OSError)
         if expected is None:
             raise
         first: BaseException = expected
@@ -251,7 +269,8 @@ def _start_detached(project: Project, options: StartOptions) -> None:
             click.echo(_said(project, begin))
             return
         time.sleep(_POLL)
-    raise MinibaseError(_said(project, begin).removeprefix("error: "))
+    busy = child.returncode == BusyError.exit_code
+    raise (BusyError if busy else MinibaseError)(_said(project, begin).removeprefix("error: "))
 
 
 def _said(project: Project, begin: int) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from minibase.errors import MinibaseError
+from minibase.known_keys import find_unknown
 
 CONFIG_FILE = Path("supabase", "config.toml")
 _FROM_ENVIRONMENT = re.compile(r"env\((\w+)\)")
@@ -43,6 +44,8 @@ class Config:
     refresh_token_reuse_interval: int = 10
     enable_refresh_token_rotation: bool = True
     enable_confirmations: bool = False
+    unknown: tuple[str, ...] = ()
+    """Keys that neither minibase nor, as far as is known, the CLI reads."""
 
     @staticmethod
     def load(workdir: Path) -> Config:
@@ -87,6 +90,7 @@ class Config:
                 "auth.enable_refresh_token_rotation", default.enable_refresh_token_rotation
             ),
             enable_confirmations=read.flag("auth.email.enable_confirmations", default.enable_confirmations),
+            unknown=find_unknown(document),
         )
 
 

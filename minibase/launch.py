@@ -16,7 +16,7 @@ import anyio.to_thread
 import asyncpg
 import uvicorn
 
-from minibase.config import Config
+from minibase.config import CONFIG_FILE, Config
 from minibase.errors import MinibaseError
 from minibase.keys import Keyring, Secrets
 from minibase.options import AUTO, PortChoice, StartOptions
@@ -106,6 +106,8 @@ async def apply_files(
 
 
 async def _run(project: Project, config: Config, options: StartOptions, say: Say, on_ready: Callable[[], None]) -> None:
+    if config.unknown:
+        say(f"warning: {CONFIG_FILE} has keys that nobody is known to read: {', '.join(config.unknown)}")
     secrets = project.secrets()
     with _listen(project, options.api_port, config.api_port) as listener:
         db_port = _choose_port(project, "db", options.db_port, config.db_port)

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from minibase.errors import MinibaseError
+from minibase.errors import BusyError, MinibaseError
 from minibase.keys import Secrets, SecretsError
 from minibase.postgres.account import Account, pick_account
 
@@ -26,7 +26,7 @@ STATE_FOLDER = ".minibase"
 SYSTEM_DATA = Path("/var/lib/stackbeat")
 
 
-class AlreadyRunningError(MinibaseError):
+class AlreadyRunningError(BusyError):
     """Another process holds this project's lock."""
 
 

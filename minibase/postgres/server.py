@@ -24,7 +24,7 @@ import anyio
 import anyio.to_thread
 import asyncpg
 
-from minibase.errors import MinibaseError
+from minibase.errors import BusyError, MinibaseError
 from minibase.postgres.account import Account
 from minibase.postgres.binaries import SETTING, Binaries
 from minibase.postgres.endpoint import HOST, Endpoint, Login
@@ -77,7 +77,7 @@ class Server:
         await _until_ready(self.endpoint, self.watchdog, self.plan)
 
 
-class PortTakenError(MinibaseError):
+class PortTakenError(BusyError):
     """Something else listens on the wanted port."""
 
 

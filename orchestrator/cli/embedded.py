@@ -20,7 +20,7 @@ import anyio.to_thread
 from anyio.abc import ByteReceiveStream, Process
 from anyio.streams.text import TextReceiveStream
 
-from orchestrator.cli.errors import CliError
+from orchestrator.cli.errors import CliError, ExitCode
 from orchestrator.cli.ports import Choice
 from orchestrator.cli.resolve import minibase_command, minibase_status
 from orchestrator.cli.target import Target, from_status
@@ -113,8 +113,17 @@ async def _watch(process: Process, ready: anyio.Event, say: Callable[[str], None
         readers.start_soon(_read_lines, process.stdout, hear)
         readers.start_soon(_read_lines, process.stderr, keep)
     code = await process.wait()
-    sentence = next((line.removeprefix("error: ") for line in reversed(last_words) if line.strip()), "")
-    raise CliError(sentence or f"minibase ended with exit code {code} and said nothing")
+    sentence = _error_in([line for line in last_words if line.strip()])
+    busy = code == ExitCode.BUSY  # the one code of its own that minibase has, and the same here
+    raise CliError(
+        sentence or f"minibase ended with exit code {code} and said nothing", ExitCode.BUSY if busy else ExitCode.FAILED
+    )
+
+
+def _error_in(lines: list[str]) -> str:
+    """The error among the last lines of a minibase that ended, with what follows it; else the very last line."""
+    begin = max((n for n, line in enumerate(lines) if line.startswith("error: ")), default=len(lines) - 1)
+    return "\n".join(lines[begin:]).removeprefix("error: ") if lines else ""
 
 
 async def _read_lines(stream: ByteReceiveStream, hear: Callable[[str], None]) -> None:

@@ -130,11 +130,26 @@ def test_a_migration_that_fails_stops_the_start_and_is_named(workdir: Path) -> N
     assert "division by zero" in done.stderr
 
 
-def test_a_folder_without_a_project_is_said(tmp_path: Path) -> None:
-    done = attempt(tmp_path, "up")
+@pytest.mark.parametrize(("section", "option"), [("api", "--port"), ("db", "--db-port")])
+def test_a_taken_port_of_the_project_s_own_settings_is_named_with_the_option(
+    workdir: Path, section: str, option: str
+) -> None:
+    other = {"api": "--db-port", "db": "--port"}[section]
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        (workdir / "supabase" / "config.toml").write_text(f"[{section}]\nport = {port}\n")
+        done = attempt(workdir, "up", "--web-port", "auto", other, "auto")
+    assert done.returncode == ExitCode.BUSY
+    assert f"Port {port} on 127.0.0.1 cannot be used" in sentence(done)
+    assert f"{option} auto" in sentence(done)
+
+
+def test_a_project_without_its_settings_is_said(tmp_path: Path) -> None:
+    (tmp_path / "supabase").mkdir()
+    done = attempt(tmp_path, "up", "--web-port", "auto")
     assert done.returncode == ExitCode.USAGE
     assert "supabase/config.toml" in sentence(done)
-    assert list(tmp_path.iterdir()) in ([], [tmp_path / ".stackbeat"])
+    assert [path.name for path in tmp_path.iterdir() if path.name != ".stackbeat"] == ["supabase"]
 
 
 @pytest.mark.parametrize("text", ["", "   ", "x" * 100_000])

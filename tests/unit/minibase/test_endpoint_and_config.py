@@ -8,6 +8,7 @@ import pytest
 
 from minibase.config import Config
 from minibase.errors import MinibaseError
+from minibase.known_keys import find_unknown
 from minibase.postgres.endpoint import Endpoint, Login
 
 
@@ -77,3 +78,20 @@ def test_a_file_that_is_not_toml_is_named(tmp_path: Path) -> None:
     (tmp_path / "supabase" / "config.toml").write_text("[api\n")
     with pytest.raises(MinibaseError, match="not valid TOML"):
         Config.load(tmp_path)
+
+
+def test_keys_that_nobody_reads_are_named_with_what_was_meant() -> None:
+    document = {
+        "api": {"prot": 1, "port": 2, "tls": {"anything": True}},
+        "auth": {"email": {"enable_confirmation": True}, "external": {"github": {}}},
+        "colour": "red",
+    }
+    assert find_unknown(document) == (
+        "api.prot (is port meant?)",
+        "auth.email.enable_confirmation (is enable_confirmations meant?)",
+        "colour",
+    )
+
+
+def test_the_project_s_own_file_has_no_such_keys() -> None:
+    assert Config.load(Path(__file__).parents[3]).unknown == ()
