@@ -22,6 +22,7 @@ from orchestrator.cli.door import one_sentence
 from orchestrator.cli.embedded import discard_data, open_minibase
 from orchestrator.cli.errors import CliError, ExitCode
 from orchestrator.cli.output import json_option, print_json
+from orchestrator.cli.packaged import find_packaged
 from orchestrator.cli.process import run_until_signal
 from orchestrator.cli.target import Target, from_environment
 from orchestrator.store import StoreError
@@ -155,7 +156,7 @@ async def _open_target() -> AsyncIterator[tuple[Target, int | None]]:
         return
     with tempfile.TemporaryDirectory(prefix="stackbeat-bench-") as folder:
         workdir = Path(folder)
-        shutil.copytree(_project_files(), workdir / "supabase")
+        shutil.copytree(find_packaged(), workdir / "supabase")
         (workdir / "supabase" / "seed.sql").write_text("")  # only the stacks of the measurement
         say = partial(click.echo, err=True)
         try:
@@ -163,13 +164,3 @@ async def _open_target() -> AsyncIterator[tuple[Target, int | None]]:
                 yield base.target, base.pid
         finally:
             discard_data(workdir)
-
-
-def _project_files() -> Path:
-    """The folder supabase/ of the wheel, else that of this checkout."""
-    package = Path(__file__).resolve().parents[1]
-    candidates = (package / "data" / "supabase", package.parent / "supabase")
-    found = next((folder for folder in candidates if (folder / "config.toml").is_file()), None)
-    if found is None:
-        raise CliError("the migrations are not installed with the program; set SUPABASE_URL", ExitCode.NO_SUPABASE)
-    return found

@@ -60,11 +60,6 @@ def _first_found(environ: Mapping[str, str], workdir: Path) -> Place:
 
 
 def _embedded(workdir: Path, why: str) -> Place:
-    if not (workdir / "supabase" / "config.toml").is_file():
-        raise CliError(
-            f"{workdir} holds no supabase/config.toml; run this in the project's folder or name it with --workdir",
-            ExitCode.USAGE,
-        )
     running = target_of_minibase(workdir)
     if running is not None:
         why = f"{why}; it runs already and will go on after this"

@@ -31,6 +31,7 @@ from orchestrator.cli.errors import CliError, ExitCode
 from orchestrator.cli.folder import Folder, Login, Running
 from orchestrator.cli.operators import ensure_local_operator
 from orchestrator.cli.output import json_option, print_json, print_line, progress
+from orchestrator.cli.packaged import find_packaged, prepare_project
 from orchestrator.cli.place import Place, find_place, stop_left_over
 from orchestrator.cli.ports import Choice, PortType, Use, listen, port_of, url_of
 from orchestrator.cli.process import run_until_signal
@@ -116,6 +117,7 @@ def up(
             stop_left_over(workdir)
         place = find_place(on, environ, workdir)
         if place.target is None:
+            prepare_project(workdir, find_packaged(), options.say)
             _require_free((api_port, API_USE), (db_port, DB_USE))
         settings = daemon_settings(environ, workdir, place.target)
         with (
