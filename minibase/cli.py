@@ -190,6 +190,67 @@ def migrate(workdir: Path, pg_bin: str | None, include_all: bool) -> None:
     click.echo(f"{applied} files applied." if applied else "The database is up to date.")
 
 
+_file = click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+
+
+@cli.command()
+@_workdir
+@_pg_bin
+@_file
+def backup(workdir: Path, pg_bin: str | None, file: Path) -> None:
+    """Write all data, and the project's keys, to FILE, which must not exist; running or stopped."""
+    project = _open(workdir)
+    config = Config.load(project.workdir)
+    from minibase import launch
+    from minibase.backup import back_up
+
+    async def work(endpoint: Endpoint) -> None:
+        await back_up(project, endpoint, find_binaries(pg_bin), file)
+
+    _run(launch.on_database, project, config, pg_bin, work)
+    click.echo(f"{file} holds the data and the keys of {project.workdir}; keep it private.")
+
+
+@cli.command()
+@_workdir
+@_pg_bin
+@click.option("--keep-keys", is_flag=True, help="Keep this project's keys instead of taking the backup's.")
+@_file
+def restore(workdir: Path, pg_bin: str | None, keep_keys: bool, file: Path) -> None:
+    """Replace all data by that of FILE, a backup; the old data stays where that fails."""
+    project = _open(workdir)
+    config = Config.load(project.workdir)
+    from minibase import launch
+    from minibase.backup import restore as restore_from
+
+    async def work(endpoint: Endpoint) -> None:
+        await restore_from(project, config, endpoint, find_binaries(pg_bin), file, keep_keys=keep_keys)
+
+    _run(launch.on_database, project, config, pg_bin, work)
+    click.echo(f"The data is that of {file}.")
+
+
+@cli.command()
+@_workdir
+@_pg_bin
+@click.option("--to", "target", required=True, metavar="DB_URL", help="The target's database, as its `postgres`.")
+def move(workdir: Path, pg_bin: str | None, target: str) -> None:
+    """Copy all rows and users to another Supabase that has had the same migrations; all of them or none."""
+    project = _open(workdir)
+    config = Config.load(project.workdir)
+    from minibase import launch
+    from minibase.move import move as move_to
+
+    rows = 0
+
+    async def work(endpoint: Endpoint) -> None:
+        nonlocal rows
+        rows = await move_to(endpoint, target, click.echo)
+
+    _run(launch.on_database, project, config, pg_bin, work)
+    click.echo(f"{rows} rows moved. Sessions stay behind: people sign in again there, with their passwords.")
+
+
 @cli.command(context_settings={"ignore_unknown_options": True, "help_option_names": []})
 @_workdir
 @_pg_bin

@@ -174,6 +174,10 @@ class Project:
         except SecretsError as error:
             raise MinibaseError(f"{file}: {error}") from error
 
+    def replace_secrets(self, secrets: Secrets) -> None:
+        """Take over the keys of a backup. The passwords must be those of this project's own data."""
+        self._write("secrets.json", secrets.to_json())
+
     def remembered_port(self, purpose: str) -> int | None:
         """The port that `auto` chose before."""
         port = self._ports().get(purpose)

@@ -137,8 +137,8 @@ def _refuse_other_majors(plan: ServerPlan) -> None:
         if major.isdigit() and (other / "PG_VERSION").exists():
             raise MinibaseError(
                 f"{other} holds data of PostgreSQL {major}, but {plan.binaries.source} is PostgreSQL "
-                f"{plan.binaries.version}. Either set {SETTING} to the bin folder of a PostgreSQL {major}; or move "
-                f"the data over: dump it with that version's pg_dump, move {other} away, start, and restore the dump."
+                f"{plan.binaries.version}. Either set {SETTING} to the bin folder of a PostgreSQL {major}; or move the "
+                f"data over: `minibase backup FILE` with {SETTING} set so, move {other} away, `minibase restore FILE`."
             )
 
 

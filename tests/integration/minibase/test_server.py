@@ -150,7 +150,7 @@ async def test_data_of_another_major_is_refused_with_steps(plan: ServerPlan) -> 
     other = plan.home / "postgres-14"
     other.mkdir()
     (other / "PG_VERSION").write_text("14\n")
-    with pytest.raises(MinibaseError, match=r"holds data of PostgreSQL 14, .*MINIBASE_PG_BIN.*pg_dump"):
+    with pytest.raises(MinibaseError, match=r"holds data of PostgreSQL 14, .*MINIBASE_PG_BIN.*minibase restore FILE"):
         async with open_server(plan, PASSWORDS):
             pass
     assert not plan.data.exists()
