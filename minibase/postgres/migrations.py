@@ -62,7 +62,8 @@ def choose_pending(
     if missing:
         raise MinibaseError(
             f"The database has had migration {', '.join(missing)}, but supabase/migrations has no such file. Put the "
-            "file back (it may be on another branch); or begin anew with `minibase reset`, which deletes all data; or "
+            "file back (it may be on another branch); or, where a newer release made it, update to that one; or begin "
+            "anew with `minibase reset`, which deletes all data; or "
             f"declare it undone with `supabase migration repair --status reverted {' '.join(missing)}`."
         )
     pending = sorted((m for m in by_version.values() if m.version not in applied), key=lambda m: m.version)

@@ -309,6 +309,17 @@ def test_secrets_of_another_start_are_told_from_the_datas_own(folder: Folder) ->
     assert folder.processes() == []
 
 
+def test_a_schema_newer_than_the_files_is_refused_with_the_steps(folder: Folder) -> None:
+    folder.write("migrations/2_newer.sql", "create table newer ();")
+    assert folder.run("migrate").returncode == 0
+    (folder.workdir / "supabase" / "migrations" / "2_newer.sql").unlink()
+    done = folder.run("start", "--port", "auto", "--db-port", "auto")
+    assert done.returncode == 1
+    assert "The database has had migration 2, but supabase/migrations has no such file." in done.stderr
+    assert "where a newer release made it, update to that one" in done.stderr
+    assert folder.processes() == []
+
+
 # -- accounts ------------------------------------------------------------------------------------------------------
 
 
