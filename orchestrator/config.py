@@ -11,10 +11,10 @@ import difflib
 import json
 import os
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
@@ -27,9 +27,14 @@ class ConfigError(Exception):
 
 
 class ProviderName(StrEnum):
+    """The providers that need no configuration to exist; endpoints have names of their own beside these."""
+
     GROQ = "groq"
     OPENAI = "openai"
     SIMULATED = "simulated"
+
+
+RESERVED = frozenset({*ProviderName, "auto"})
 
 
 class Section(BaseModel):
@@ -65,23 +70,32 @@ def _read_latency(value: object) -> object:
 def _read_order(value: object) -> object:
     """Turn ``"groq, openai"`` into a list; ``"auto"`` and lists pass through."""
     if isinstance(value, str) and value != "auto":
-        value = [name.strip() for name in value.split(",") if name.strip()]
-    if isinstance(value, list) and (unknown := [name for name in value if name not in tuple(ProviderName)]):
-        raise ValueError(f'{unknown[0]!r} is no provider; write "auto" or name groq, openai or simulated')
+        return [name.strip() for name in value.split(",") if name.strip()]
     return value
 
 
+ModelName = Annotated[str, Field(min_length=1, max_length=200)]
+AgentName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+
+
 class RealProvider(Section):
-    """One provider that is reached over HTTP and costs money."""
+    """One provider that is reached over HTTP and costs money.
+
+    ``roles`` names a model for single agents, by the agent's name; the others take ``small`` or ``large``, as each of
+    their questions asks for.
+    """
 
     api_key: SecretStr | None = None
     base_url: str | None = None
-    small: str
-    large: str
+    small: ModelName
+    large: ModelName
+    roles: Mapping[AgentName, ModelName] = {}
     timeout_s: Seconds = 60.0
     max_connections: int = Field(default=100, ge=1, le=10_000)
     send_temperature: bool = True
     reasoning_effort: str | None = None
+    # How the reply's length is bounded on the wire; the SDKs know both names, servers often only one.
+    length_field: Literal["max_completion_tokens", "max_tokens"] = "max_completion_tokens"
 
     @property
     def has_key(self) -> bool:
@@ -100,30 +114,62 @@ class OpenAI(RealProvider):
     reasoning_effort: str | None = "none"
 
 
+class Endpoint(RealProvider):
+    """A server that speaks OpenAI's chat completions: Ollama, llama.cpp, vLLM, another vendor. Its key is optional."""
+
+    base_url: str
+    length_field: Literal["max_completion_tokens", "max_tokens"] = "max_tokens"
+
+
+class Price(Section):
+    """US dollars for a million tokens; cached ones cost what others do unless said otherwise."""
+
+    input: float = Field(ge=0, allow_inf_nan=False)
+    output: float = Field(ge=0, allow_inf_nan=False)
+    cached: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+
+
+# Of a model whose price nobody knows: dearer than most, so that a budget is never blind.
+UNKNOWN_PRICE = Price(input=2.0, output=10.0)
+
+
 class Simulated(Section):
     # Long enough to be seen at work, short enough for a first trace well within five seconds.
     latency: Annotated[Latency, BeforeValidator(_read_latency)] = Latency(low=0.3, high=1.2)
 
 
-class Models(Section):
-    """Which models answer, in which order, and how long a run may wait for them."""
+EndpointName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
 
-    order: Annotated[Literal["auto"] | tuple[ProviderName, ...], BeforeValidator(_read_order)] = "auto"
+
+class Models(Section):
+    """Which models answer, in which order, what they cost, and how long a run may wait for them."""
+
+    order: Annotated[Literal["auto"] | tuple[str, ...], BeforeValidator(_read_order)] = "auto"
     deadline_s: Seconds = 120.0
     patience_s: float = Field(default=2.0, ge=0)
     groq: Groq = Groq()
     openai: OpenAI = OpenAI()
+    endpoints: Mapping[EndpointName, Endpoint] = {}
     simulated: Simulated = Simulated()
+    # By "provider/model", or "provider/*" for all of a provider's; what stands here wins over the price table.
+    prices: Mapping[str, Price] = {}
+    default_price: Price = UNKNOWN_PRICE
 
-    def chain(self) -> tuple[ProviderName, ...]:
+    def chain(self) -> tuple[str, ...]:
         """The providers to ask, first choice first.
 
-        ``auto`` takes the simulated model only where no key is set at all: a real outage must stay visible.
+        ``auto`` takes the simulated model only where no key is set at all: a real outage must stay visible. Endpoints
+        are asked where the order names them.
         """
         if self.order != "auto":
             return self.order
         keyed = ((ProviderName.GROQ, self.groq.has_key), (ProviderName.OPENAI, self.openai.has_key))
         return tuple(name for name, has_key in keyed if has_key) or (ProviderName.SIMULATED,)
+
+    def real(self, name: str) -> RealProvider | None:
+        """The settings of a provider that is reached over HTTP; None for any other name."""
+        known: dict[str, RealProvider] = {ProviderName.GROQ: self.groq, ProviderName.OPENAI: self.openai}
+        return known.get(name) or self.endpoints.get(name)
 
 
 class Retention(Section):
@@ -170,7 +216,8 @@ class Config(Section):
         Raises ConfigError for the first setting that is unknown, malformed or missing.
         """
         environ = os.environ if environ is None else environ
-        values = _merge(_read_file(file), _read_environment(environ))
+        said = _read_file(file)
+        values = _merge(said, _read_environment(environ, _endpoints_of(said)))
         if not values.get("supabase_url"):
             raise ConfigError("SUPABASE_URL is not set: give the API's address, for example http://127.0.0.1:54321")
         if not values.get("service_key"):
@@ -193,7 +240,9 @@ class Config(Section):
         _check_key(config.service_key.get_secret_value())
         _check_leases(config)
         _check_base_urls(config.models)
+        _check_endpoints(config.models)
         _check_providers(config.models)
+        _check_prices(config.models)
         return config
 
 
@@ -237,15 +286,28 @@ ENVIRONMENT: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def _read_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+def _read_environment(environ: Mapping[str, str], endpoints: Iterable[str]) -> dict[str, Any]:
+    """The settings of the environment; an endpoint's key has a name of its own, so that no file must hold it."""
+    known = {**ENVIRONMENT, **{key_name(name): ("models", "endpoints", name, "api_key") for name in endpoints}}
     for name in environ:
-        if name.startswith("STACKBEAT_") and name not in ENVIRONMENT:
-            raise ConfigError(f"{name} is not a setting of the daemon{_nearest(name, ENVIRONMENT)}")
+        if name.startswith("STACKBEAT_") and name not in known:
+            raise ConfigError(f"{name} is not a setting of the daemon{_nearest(name, known)}")
     values: dict[str, Any] = {}
-    for name, path in ENVIRONMENT.items():
+    for name, path in known.items():
         if environ.get(name):
             values = _merge(values, _nested(path, environ[name].strip()))
     return values
+
+
+def key_name(endpoint: str) -> str:
+    """The environment variable that holds the key of an endpoint."""
+    return f"STACKBEAT_{endpoint.upper().replace('-', '_')}_API_KEY"
+
+
+def _endpoints_of(file: Mapping[str, Any]) -> Iterable[str]:
+    models = file.get("models")
+    endpoints = models.get("endpoints") if isinstance(models, Mapping) else None
+    return [name for name in endpoints if isinstance(name, str)] if isinstance(endpoints, Mapping) else []
 
 
 def _read_file(file: Path | None) -> dict[str, Any]:
@@ -285,18 +347,20 @@ def _first_sentence(error: ValidationError) -> str:
     where = ".".join(path)
     if fault["type"] == "extra_forbidden":
         return f"unknown key {where} in {FILE_NAME}{_nearest(path[-1], _keys_beside(path[:-1]))}"
+    if fault["type"] == "missing":  # its input is the whole section, secrets and all
+        return f"{where} is not set"
     value = "" if path[-1] in {"api_key", "service_key"} else f" = {fault['input']!r}"
     return f"{where}{value}: {fault['msg'].removeprefix('Value error, ')}"
 
 
 def _keys_beside(path: list[str]) -> Iterable[str]:
-    section: type[BaseModel] = Config
+    found: Any = Config
     for part in path:
-        inner = section.model_fields[part].annotation
-        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
-            return ()
-        section = inner
-    return section.model_fields.keys()
+        if isinstance(found, type) and issubclass(found, BaseModel):
+            found = found.model_fields[part].annotation
+        else:  # a table of sections: whatever its key, it holds one of them
+            found = get_args(found)[-1]
+    return found.model_fields.keys() if isinstance(found, type) and issubclass(found, BaseModel) else ()
 
 
 def _is_http_address(url: str) -> bool:
@@ -352,25 +416,68 @@ def _check_leases(config: Config) -> None:
 
 
 def _check_base_urls(models: Models) -> None:
-    for name, provider in ((ProviderName.GROQ, models.groq), (ProviderName.OPENAI, models.openai)):
-        if provider.base_url is not None and not _is_http_address(provider.base_url):
-            raise ConfigError(
-                f"{name.upper()}_BASE_URL is {provider.base_url!r}: write an http or https address, "
-                "like https://api.example.com/v1"
-            )
+    named = {"GROQ_BASE_URL": models.groq.base_url, "OPENAI_BASE_URL": models.openai.base_url}
+    named |= {f"models.endpoints.{name}.base_url": endpoint.base_url for name, endpoint in models.endpoints.items()}
+    for name, url in named.items():
+        if url is not None and not _is_http_address(url):
+            raise ConfigError(f"{name} is {url!r}: write an http or https address, like https://api.example.com/v1")
+
+
+def _check_endpoints(models: Models) -> None:
+    for name in models.endpoints:
+        if name in RESERVED:
+            raise ConfigError(f"models.endpoints.{name}: this name means something else; call your endpoint otherwise")
 
 
 def _check_providers(models: Models) -> None:
     if models.order == "auto":
         return
+    known = (*ProviderName, *models.endpoints)
     if not models.order:
-        raise ConfigError('models.order is empty: write "auto" or name groq, openai or simulated')
+        raise ConfigError(f'models.order is empty: write "auto" or name {_listed(known)}')
+    for name in models.order:
+        if name not in known:
+            raise ConfigError(
+                f'models.order: {name!r} is no provider; write "auto" or name {_listed(known)} '
+                "(an endpoint of your own needs a section [models.endpoints.NAME])"
+            )
     if len(set(models.order)) < len(models.order):
         raise ConfigError(f"models.order names a provider twice: {', '.join(models.order)}")
-    if ProviderName.SIMULATED in models.order and len(models.order) > 1:
-        raise ConfigError(
-            "models.order mixes the simulated model with real ones: an outage would be covered up by invented replies"
-        )
+    for alone in (ProviderName.SIMULATED,):
+        if alone in models.order and len(models.order) > 1:
+            raise ConfigError(
+                f"models.order mixes the {alone} model with others: an outage would be covered up by invented replies"
+            )
     for name, provider in ((ProviderName.GROQ, models.groq), (ProviderName.OPENAI, models.openai)):
         if name in models.order and not provider.has_key:
             raise ConfigError(f"models.order names {name} but {name.upper()}_API_KEY is not set")
+
+
+def _check_prices(models: Models) -> None:
+    for key in models.prices:
+        provider, _, model = key.partition("/")
+        if provider not in {ProviderName.GROQ, ProviderName.OPENAI, *models.endpoints} or not model:
+            raise ConfigError(
+                f'models.prices."{key}" prices no provider of yours: write "provider/model", or "provider/*" for all, '
+                f"with {_listed((ProviderName.GROQ, ProviderName.OPENAI, *models.endpoints))}"
+            )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:-1])} or {names[-1]}"
+
+
+def check_roles(models: Models, agents: Iterable[str]) -> None:
+    """Raises ConfigError where a model is named for an agent that is not installed."""
+    known = sorted(agents)
+    for name, provider in {"groq": models.groq, "openai": models.openai, **_prefixed(models.endpoints)}.items():
+        for role in provider.roles:
+            if role not in known:
+                raise ConfigError(
+                    f"models.{name}.roles.{role}: there is no agent {role!r}{_nearest(role, known)}"
+                    f" (installed are {', '.join(known)})"
+                )
+
+
+def _prefixed(endpoints: Mapping[str, Endpoint]) -> dict[str, RealProvider]:
+    return {f"endpoints.{name}": endpoint for name, endpoint in endpoints.items()}

@@ -91,7 +91,7 @@ async def run_cycle(claimed: ClaimedStack, around: Surroundings, live: LiveCycle
         cadence=cadence,
         most=crew.stage_size,
     )
-    resting = crew.chain.resting() if stage.runs else None
+    resting = crew.chain.resting(work.agent for work in stage.runs) if stage.runs else None
     if not stage.runs or resting is not None:
         due = settle(_waits(stage.runs, resting), next_at=stage.next_at, now=now)
         await _settle(claimed, live, (), due, crew, cadence=cadence)

@@ -45,9 +45,9 @@ async def run_daemon(
     """Run until cancelled, then drain: claim nothing more, let runs finish within ``grace_s``, cancel the rest.
 
     Raises StoreError if the database cannot be used at the start (unreachable, wrong key, migrations missing),
-    RegistryError for a broken plug-in and ConfigError for a prompt that cannot be used. ``agents``, ``providers`` and
-    ``project`` replace the installed and the configured ones. ``watch`` is given, once, what tells how the daemon's
-    parts are.
+    RegistryError for a broken plug-in and ConfigError for a prompt that cannot be used or a model that is named for an
+    agent nobody has installed. ``agents``, ``providers`` and ``project`` replace the installed and the configured ones.
+    ``watch`` is given, once, what tells how the daemon's parts are.
     """
     agents = _installed(config, observer) if agents is None else agents
     async with open_engine(config, agents=agents, observer=observer, providers=providers, project=project) as engine:

@@ -15,12 +15,13 @@ from agents.agent import Agent
 from agents.simulated import simulate
 from orchestrator.beat import Rhythm
 from orchestrator.committer import Committer
-from orchestrator.config import Config
+from orchestrator.config import Config, check_roles
 from orchestrator.cooldown import Cooldowns
 from orchestrator.cycle import Crew
 from orchestrator.facts import Observer
 from orchestrator.fleet import Fleet
 from orchestrator.llm.chain import Chain
+from orchestrator.llm.prices import Prices
 from orchestrator.llm.providers import open_providers
 from orchestrator.llm.values import Provider
 from orchestrator.monitor.vitals import Vitals
@@ -75,8 +76,13 @@ async def open_engine(
     providers: Sequence[Provider] | None = None,
     project: Project | None = None,
 ) -> AsyncIterator[Engine]:
-    """Everything wired and nothing running yet. ``providers`` and ``project`` replace what is configured."""
+    """Everything wired and nothing running yet. ``providers`` and ``project`` replace what is configured.
+
+    Raises ConfigError where the configuration names a model for an agent that is not there.
+    """
     worker = uuid.uuid4()
+    if providers is None:
+        check_roles(config.models, agents)
     async with (
         _store(config, project, worker, observer) as store,
         _models(config, providers) as models,
@@ -86,6 +92,7 @@ async def open_engine(
             deadline_s=config.models.deadline_s,
             patience_s=config.models.patience_s,
             observer=observer,
+            prices=Prices(own=config.models.prices, default=config.models.default_price),
             clock=anyio.current_time,
         )
         rhythm = Rhythm(cadence_s=config.cadence_s, lease_s=config.lease_s, fleet_slots=config.fleet_slots)

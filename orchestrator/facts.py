@@ -171,13 +171,46 @@ class CallAttempted:
     tokens_in: int
     tokens_out: int
     cost_usd: float
+    priced: bool
     error: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PriceUnknown:
+    """No price is known for a model: what it costs is counted at so many dollars a million tokens, in and out."""
+
     provider: str
     model: str
+    input_usd: float
+    output_usd: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BreakerOpened:
+    """A model failed too often in a row, or said how long to wait, or denied us: it is not asked for so long."""
+
+    provider: str
+    model: str
+    failures: int
+    rest_s: float
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BreakerClosed:
+    """A model whose breaker had opened answers again."""
+
+    provider: str
+    model: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelMissing:
+    """A configured model is not in its provider's own list; ``nearest`` is what there is of a similar name."""
+
+    provider: str
+    model: str
+    nearest: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -254,6 +287,9 @@ Fact = (
     | CallAttempted
     | PriceUnknown
     | ProviderAlarm
+    | BreakerOpened
+    | BreakerClosed
+    | ModelMissing
     | LeaseLost
     | StoreAway
     | StoreBack

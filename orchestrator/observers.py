@@ -14,11 +14,14 @@ from orchestrator.facts import (
     AgentBroke,
     BatchSent,
     BeatDone,
+    BreakerClosed,
+    BreakerOpened,
     CallAttempted,
     CycleBroke,
     DaemonStarted,
     Fact,
     LeaseLost,
+    ModelMissing,
     Observer,
     OutcomeDropped,
     PriceUnknown,
@@ -42,9 +45,9 @@ from orchestrator.terminal import printable
 Now = Callable[[], datetime]
 RED, YELLOW, GREEN, DIM, PLAIN = "\x1b[31m", "\x1b[33m", "\x1b[32m", "\x1b[2m", "\x1b[0m"
 QUIET = (BatchSent, BeatDone, CallAttempted, Pruned, StackClaimed, StackSettled, RunBegun)
-BAD = (AgentBroke, CycleBroke, OutcomeDropped, ProviderAlarm, StackUnreadable)
-NOTEWORTHY = (LeaseLost, StoreAway, SignalsDown, PriceUnknown, RunRefused)
-GOOD = (DaemonStarted, StoreBack, SignalsUp)
+BAD = (AgentBroke, CycleBroke, ModelMissing, OutcomeDropped, ProviderAlarm, StackUnreadable)
+NOTEWORTHY = (BreakerOpened, LeaseLost, StoreAway, SignalsDown, PriceUnknown, RunRefused)
+GOOD = (BreakerClosed, DaemonStarted, StoreBack, SignalsUp)
 MOST_NAMES = 10_000
 
 

@@ -9,6 +9,8 @@ from orchestrator.facts import (
     AgentBroke,
     BatchSent,
     BeatDone,
+    BreakerClosed,
+    BreakerOpened,
     CallAttempted,
     CycleBroke,
     DaemonStarted,
@@ -16,6 +18,7 @@ from orchestrator.facts import (
     DaemonStopping,
     Fact,
     LeaseLost,
+    ModelMissing,
     MonitorServed,
     OutcomeDropped,
     PriceUnknown,
@@ -56,7 +59,7 @@ def sentence(fact: Fact, name: str) -> str:
             return _of_the_daemon(fact)
         case PromptRead():
             return _of_a_prompt(fact)
-        case ProviderAlarm() | PriceUnknown() | CallAttempted():
+        case ProviderAlarm() | PriceUnknown() | CallAttempted() | BreakerOpened() | BreakerClosed() | ModelMissing():
             return _of_a_provider(fact)
         case StoreAway() | StoreBack() | SignalsUp() | SignalsDown() | Pruned():
             return _of_supabase(fact)
@@ -103,14 +106,26 @@ def _of_a_prompt(fact: PromptRead) -> str:
     return f"the {fact.agent} takes its instructions from {fact.path}"
 
 
-def _of_a_provider(fact: ProviderAlarm | PriceUnknown | CallAttempted) -> str:
+def _of_a_provider(
+    fact: ProviderAlarm | PriceUnknown | CallAttempted | BreakerOpened | BreakerClosed | ModelMissing,
+) -> str:
     match fact:
         case ProviderAlarm():
             return (
                 f"{fact.provider} refuses to answer for {fact.model}: check its key and the model's name ({fact.error})"
             )
         case PriceUnknown():
-            return f"the price of {fact.provider}'s {fact.model} is not known: its calls are counted without costs"
+            return (
+                f"the price of {fact.provider}'s {fact.model} is not known: its calls count ${fact.input_usd:g} "
+                f'a million tokens in and ${fact.output_usd:g} out; set models.prices."{fact.provider}/{fact.model}"'
+            )
+        case BreakerOpened():
+            return f"{fact.provider}'s {fact.model} is left alone for {fact.rest_s:.1f} s ({_last_line(fact.error)})"
+        case BreakerClosed():
+            return f"{fact.provider}'s {fact.model} answers again"
+        case ModelMissing():
+            near = f"; did you mean {fact.nearest}?" if fact.nearest else ""
+            return f"{fact.provider} does not list the model {fact.model}: it may be gone, or its name is wrong{near}"
         case CallAttempted():
             end = f"failed: {_last_line(fact.error)}" if fact.error else "answered"
             return (

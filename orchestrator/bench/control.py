@@ -77,7 +77,7 @@ class PatientModel:
         self._trials[str(stack)] = call = _Call()
         return call
 
-    def model(self, tier: Tier) -> str:
+    def model(self, tier: Tier, role: str) -> str:
         return "patient-v1"
 
     async def complete(self, request: Request) -> Reply:

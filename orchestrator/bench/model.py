@@ -35,7 +35,7 @@ class CannedModel:
     def timeout_s(self) -> float:
         return self.high + MARGIN_S
 
-    def model(self, tier: Tier) -> str:
+    def model(self, tier: Tier, role: str) -> str:
         return MODEL_NAME
 
     async def complete(self, request: Request) -> Reply:

@@ -52,6 +52,7 @@ REQUEST = Request(
     temperature=0.0,
     max_output_tokens=100,
     timeout_s=60.0,
+    ask_hash="",
 )
 
 

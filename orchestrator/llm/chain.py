@@ -1,9 +1,9 @@
 """The one place where models are asked: order, deadlines, retries, fallback, breaker, ledger.
 
-providers in order -> breaker -> attempt with a deadline -> ledger -> checks -> at most one repair turn -> next provider
--> a typed result. The SDKs' own retries are off. Which errors fall over is decided by ``values.Fault``:
-away (408, 409, 429, 498, >= 500, connection, time-out) and garbled or truncated replies do; a denied provider raises an
-alarm and is passed over; any other bad request is our bug and ends the run where it can be seen.
+providers in order -> breaker of the model -> attempt with a deadline -> ledger -> checks -> at most one repair turn
+-> next provider -> a typed result. The SDKs' own retries are off. Which errors fall over is decided by
+``values.Fault``: away (408, 409, 429, 498, >= 500, connection, time-out) and garbled or truncated replies do; a denied
+provider raises an alarm and is passed over; any other bad request is our bug and ends the run where it can be seen.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ from __future__ import annotations
 import random
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Generic
+from typing import Generic, assert_never
 
 import anyio
 from pydantic import BaseModel, ValidationError
 
 from orchestrator.facts import CallAttempted, Observer, PriceUnknown, ProviderAlarm
-from orchestrator.llm.breaker import Breaker
 from orchestrator.llm.estimate import ReplyLengths, most_tokens_in, tokens_in
-from orchestrator.llm.prices import cost_usd, usd_per_million
+from orchestrator.llm.gates import Gates, Key
+from orchestrator.llm.prices import MILLION, NOTHING, Cost, Prices
 from orchestrator.llm.schema import strict_schema
 from orchestrator.llm.values import (
     Accepted,
@@ -46,8 +46,6 @@ from orchestrator.llm.values import (
 SHORTEST_WAIT_S = 5.0
 GOOD_FINISHES = frozenset({"stop", "eos"})
 REPAIR_EXCERPT = 4_000
-# A model without a known price must not make a budget blind: dearer than most that have one.
-UNKNOWN_USD_PER_MILLION = (Decimal(2), Decimal(10))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -85,13 +83,13 @@ class _UnfitError(Exception):
 class _Attempt:
     provider: Provider
     request: Request
-    ask_hash: str
+    key: Key
     ledger: list[Call]
     started: float
 
 
 class Chain:
-    """Asks providers in order. Holds only the breakers; safe for any number of calls at once."""
+    """Asks providers in order. Of the past it only knows the breakers; safe for any number of calls at once."""
 
     def __init__(
         self,
@@ -100,6 +98,7 @@ class Chain:
         deadline_s: float,
         patience_s: float,
         observer: Observer,
+        prices: Prices | None = None,
         clock: Callable[[], float] = time.monotonic,
         chance: random.Random | None = None,
     ) -> None:
@@ -109,8 +108,10 @@ class Chain:
         self._observer = observer
         self._clock = clock
         self._uniform = random.uniform if chance is None else chance.uniform
-        self._breakers = {provider.name: Breaker() for provider in providers}
-        self._last_errors: dict[str, str] = {}
+        self._prices = prices or Prices()
+        self._unpriced: set[Key] = set()
+        self._gates = Gates(observer, clock)
+        self._tiers: dict[str, Tier] = {}
         self._lengths = ReplyLengths()
         self._limits: dict[tuple[str, str, str], Limit] = {}
 
@@ -122,29 +123,43 @@ class Chain:
     def names(self) -> tuple[str, ...]:
         return tuple(provider.name for provider in self._providers)
 
-    def resting(self) -> Deferred | None:
-        """Why nobody can be asked now, and until when; None if somebody can. Saves beginning a hopeless run."""
-        now = self._clock()
-        rests = {provider.name: self._breakers[provider.name].rests_for(now) for provider in self._providers}
-        if min(rests.values()) <= 0:
+    def resting(self, roles: Iterable[str]) -> Deferred | None:
+        """Why none of these agents has anybody to ask now, and until when; None if one may have.
+
+        Saves beginning hopeless runs. Which model an agent asks is known once it has asked.
+        """
+        if self._gates.all_quiet:
             return None
-        reasons = [self._last_errors.get(name, f"{name} is resting") for name in rests]
-        return Deferred(reason="; ".join(reasons), retry_s=min(rests.values()))
+        nearest: dict[str, float] = {}
+        for role in roles:
+            tier = self._tiers.get(role)
+            if tier is None:
+                return None
+            for provider in self._providers:
+                key = provider.name, provider.model(tier, role)
+                rest, why = self._gates.rest_s(key), self._gates.why(key)
+                if rest <= 0:
+                    return None
+                nearest[why] = min(rest, nearest.get(why, rest))
+        return Deferred(reason="; ".join(nearest), retry_s=min(nearest.values())) if nearest else None
 
     def offers(self, *, role: str, tier: Tier, size: int, max_output_tokens: int) -> tuple[Offer, ...]:
         """Who could answer a prompt of ``size`` bytes now, first choice first, and what that would take.
 
         Each is for the dearest of them, twice: a reply may need one repair, and another provider may have to step in.
         """
-        now, found = self._clock(), []
+        found = []
         for provider in self._providers:
-            if self._breakers[provider.name].rests_for(now) > 0:
+            key = provider.name, provider.model(tier, role)
+            if self._gates.rest_s(key) > 0:
                 continue
-            model = provider.model(tier)
-            expected = self._lengths.expect((role, provider.name, model), max_output_tokens)
-            found.append((provider.name, model, tokens_in(size) + expected))
+            found.append((*key, tokens_in(size) + self._lengths.expect((role, *key), max_output_tokens)))
         most = max(
-            (self._most_usd(each, tier, size, max_output_tokens) for each in self._providers), default=Decimal(0)
+            (
+                self._most_usd(each, each.model(tier, role), size=size, max_output_tokens=max_output_tokens)
+                for each in self._providers
+            ),
+            default=Decimal(0),
         )
         return tuple(Offer(provider=name, model=model, tokens=n, usd=2 * most) for name, model, n in found)
 
@@ -179,12 +194,13 @@ class Chain:
             size=len(prompt.system.encode()) + len(prompt.user.encode()),
             allowance_usd=allowance_usd,
         )
+        self._tiers[prompt.role] = prompt.tier
         for provider in self._from(first):
-            rest = self._breakers[provider.name].rests_for(self._clock())
-            if rest > 0:
-                talk.away.append(self._last_errors.get(provider.name, f"{provider.name} is resting"))
+            key = provider.name, provider.model(prompt.tier, prompt.role)
+            if self._gates.rest_s(key) > 0:
+                talk.away.append(self._gates.why(key))
                 continue
-            result = await self._ask_one(provider, talk)
+            result = await self._ask_one(provider, key, talk)
             if result is not None:
                 return result
         if talk.unfit is not None:
@@ -195,29 +211,32 @@ class Chain:
         names = self.names
         return self._providers[names.index(first) :] if first in names else self._providers
 
-    def _most_usd(self, provider: Provider, tier: Tier, size: int, max_output_tokens: int) -> Decimal:
+    def _most_usd(self, provider: Provider, model: str, *, size: int, max_output_tokens: int) -> Decimal:
         """More than one attempt can cost."""
         if provider.simulated:
             return Decimal(0)
-        prompt, reply = usd_per_million(provider.name, provider.model(tier)) or UNKNOWN_USD_PER_MILLION
-        return (most_tokens_in(size) * prompt + max_output_tokens * reply) / 1_000_000
+        prompt, reply = self._prices.most_per_million(provider.name, model)
+        return (most_tokens_in(size) * prompt + max_output_tokens * reply) / MILLION
 
     def _defer(self, talk: _Conversation[T]) -> Deferred:
-        now = self._clock()
-        rest = min(breaker.rests_for(now) for breaker in self._breakers.values())
+        prompt = talk.prompt
+        rest = min(
+            self._gates.rest_left_s((provider.name, provider.model(prompt.tier, prompt.role)))
+            for provider in self._providers
+        )
         wait = max(rest, SHORTEST_WAIT_S) * self._uniform(1.0, 1.25)
         return Deferred(reason="; ".join(talk.away) or "no time left for the model", retry_s=wait)
 
-    async def _ask_one(self, provider: Provider, talk: _Conversation[T]) -> Accepted[T] | Rejected | None:
+    async def _ask_one(self, provider: Provider, key: Key, talk: _Conversation[T]) -> Accepted[T] | Rejected | None:
         """One provider's turn; None means: go on to the next."""
         retried = False
         while talk.deadline > self._clock():
-            prompt = talk.prompt
-            if not talk.affords(self._most_usd(provider, prompt.tier, talk.size, prompt.max_output_tokens)):
+            most = talk.prompt.max_output_tokens
+            if not talk.affords(self._most_usd(provider, key[1], size=talk.size, max_output_tokens=most)):
                 talk.away.append(f"{provider.name} not asked again: this run has spent what it may")
                 return None
             try:
-                return Accepted(value=await self._attempt(provider, talk))
+                return Accepted(value=await self._attempt(provider, key, talk))
             except _UnfitError as unfit:
                 talk.unfit = f"{provider.name}: {unfit}"
                 if not (unfit.repairable and talk.may_repair):
@@ -249,7 +268,7 @@ class Chain:
             ),
         )
 
-    async def _attempt(self, provider: Provider, talk: _Conversation[T]) -> T:
+    async def _attempt(self, provider: Provider, key: Key, talk: _Conversation[T]) -> T:
         prompt = talk.prompt
         timeout = min(provider.timeout_s, talk.deadline - self._clock())
         request = Request(
@@ -260,15 +279,10 @@ class Chain:
             temperature=prompt.temperature,
             max_output_tokens=prompt.max_output_tokens,
             timeout_s=timeout,
+            ask_hash=prompt.ask_hash,
         )
         reply = await self._call(
-            _Attempt(
-                provider=provider,
-                request=request,
-                ask_hash=prompt.ask_hash,
-                ledger=talk.ledger,
-                started=self._clock(),
-            )
+            _Attempt(provider=provider, request=request, key=key, ledger=talk.ledger, started=self._clock())
         )
         parsed = _read(reply, prompt.output)
         try:
@@ -278,9 +292,8 @@ class Chain:
 
     async def _call(self, attempt: _Attempt) -> Reply:
         """One attempt against one provider: deadline, breaker and ledger."""
-        name, timeout_s = attempt.provider.name, attempt.request.timeout_s
-        before = self._breakers[name]
-        self._breakers[name] = before.probing(attempt.started, timeout_s)
+        timeout_s = attempt.request.timeout_s
+        self._gates.enter(attempt.key, timeout_s)
         try:
             with anyio.fail_after(timeout_s):
                 reply = await attempt.provider.complete(attempt.request)
@@ -294,13 +307,13 @@ class Chain:
                 raise _UnfitError(str(error), text=error.text) from None
             raise
         except anyio.get_cancelled_exc_class():
-            self._breakers[name] = before
+            self._gates.leave(attempt.key)
             self._note(attempt, Reply(text="", finish_reason=None), "cancelled", "cancelled")
             raise
-        self._breakers[name] = before.succeeded()
+        self._gates.answered(attempt.key)
         self._note(attempt, reply, "answered", None)
         self._hear(reply.limits)
-        self._lengths.note((attempt.request.role, name, attempt.provider.model(attempt.request.tier)), reply.tokens_out)
+        self._lengths.note((attempt.request.role, *attempt.key), reply.tokens_out)
         return reply
 
     def _hear(self, limits: tuple[Limit, ...]) -> None:
@@ -310,22 +323,22 @@ class Chain:
     def _note_failure(self, attempt: _Attempt, error: ProviderError) -> None:
         self._hear(error.limits)
         self._note(attempt, Reply(text=error.text, finish_reason=None), error.fault, str(error))
-        provider, now = attempt.provider, self._clock()
-        breaker = self._breakers[provider.name]
-        if error.fault is Fault.AWAY:
-            breaker = breaker.failed(now, since=attempt.started, retry_after_s=error.retry_after_s)
-        elif error.fault is Fault.DENIED:
-            breaker = breaker.denied(now)
-            model = provider.model(attempt.request.tier)
-            self._observer(ProviderAlarm(provider=provider.name, model=model, error=str(error)))
-        else:
-            breaker = breaker.succeeded()
-        self._breakers[provider.name] = breaker
-        self._last_errors[provider.name] = f"{provider.name} {error}"
+        key = attempt.key
+        match error.fault:
+            case Fault.AWAY:
+                self._gates.failed(key, str(error), since=attempt.started, retry_after_s=error.retry_after_s)
+            case Fault.DENIED:
+                self._observer(ProviderAlarm(provider=key[0], model=key[1], error=str(error)))
+                self._gates.denied(key, str(error))
+            case Fault.GARBLED | Fault.BAD_REQUEST:
+                self._gates.answered(key)
+            case _:
+                assert_never(error.fault)
 
     def _note(self, attempt: _Attempt, reply: Reply, outcome: str, error: str | None) -> None:
-        provider, ledger = attempt.provider, attempt.ledger
-        model = provider.model(attempt.request.tier)
+        provider, ledger, request = attempt.provider, attempt.ledger, attempt.request
+        model = provider.model(request.tier, request.role)
+        cost = self._cost(provider, model, reply)
         call = Call(
             id=str(uuid.uuid4()),
             attempt=len(ledger) + 1,
@@ -334,18 +347,18 @@ class Chain:
             tokens_in=reply.tokens_in,
             tokens_out=reply.tokens_out,
             tokens_cached=reply.tokens_cached,
-            cost_usd=self._price(provider, model, reply),
+            cost_usd=cost.usd,
             latency_ms=round((self._clock() - attempt.started) * 1_000),
             finish_reason=reply.finish_reason,
             error=error,
             simulated=provider.simulated,
-            ask_hash=attempt.ask_hash,
+            ask_hash=request.ask_hash,
             reply=reply.text or None,
         )
         ledger.append(call)
         self._observer(
             CallAttempted(
-                role=attempt.request.role,
+                role=request.role,
                 provider=call.provider,
                 model=model,
                 attempt=call.attempt,
@@ -354,17 +367,22 @@ class Chain:
                 tokens_in=call.tokens_in,
                 tokens_out=call.tokens_out,
                 cost_usd=float(call.cost_usd),
+                priced=cost.known,
                 error=error,
             )
         )
 
-    def _price(self, provider: Provider, model: str, reply: Reply) -> Decimal:
-        if provider.simulated or not (reply.tokens_in or reply.tokens_out):
-            return Decimal(0)
-        price = cost_usd(provider.name, model, reply)
-        if price is None:
-            self._observer(PriceUnknown(provider=provider.name, model=model))
-        return price or Decimal(0)
+    def _cost(self, provider: Provider, model: str, reply: Reply) -> Cost:
+        if provider.simulated:
+            return NOTHING
+        cost = self._prices.cost(provider.name, model, reply)
+        if not cost.known and (provider.name, model) not in self._unpriced:
+            self._unpriced.add((provider.name, model))
+            price = self._prices.default
+            self._observer(
+                PriceUnknown(provider=provider.name, model=model, input_usd=price.input, output_usd=price.output)
+            )
+        return cost
 
 
 def _read(reply: Reply, output: type[BaseModel]) -> BaseModel:

@@ -1,35 +1,84 @@
-"""What an attempt costs, from the maintained price table that ships with genai-prices (no network)."""
+"""What an attempt costs: by the operator's own prices, else by the table that ships with genai-prices (no network)."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import lru_cache
 
 from genai_prices import Usage, calc_price
 
+from orchestrator.config import UNKNOWN_PRICE, Price
 from orchestrator.llm.values import Reply
 
+MILLION = 1_000_000
 
-def cost_usd(provider: str, model: str, reply: Reply) -> Decimal | None:
-    """The price of one reply in US dollars, or None where the table does not know the model."""
-    return _price(provider, model, reply.tokens_in, reply.tokens_out, min(reply.tokens_cached, reply.tokens_in))
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """US dollars; ``known`` is false where they are the default price's, for want of a better one."""
+
+    usd: Decimal
+    known: bool = True
+
+
+NOTHING = Cost(usd=Decimal(0))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prices:
+    """``own`` by "provider/model" or "provider/*" wins over the table; what neither knows has the price ``default``."""
+
+    own: Mapping[str, Price] = field(default_factory=dict)
+    default: Price = UNKNOWN_PRICE
+
+    def cost(self, provider: str, model: str, reply: Reply) -> Cost:
+        """What one reply costs, by the provider's count of its tokens."""
+        if not (reply.tokens_in or reply.tokens_out):
+            return NOTHING
+        own = self.own.get(f"{provider}/{model}") or self.own.get(f"{provider}/*")
+        if own is not None:
+            return Cost(usd=_at(own, reply))
+        listed = _listed(provider, model, reply)
+        return Cost(usd=_at(self.default, reply), known=False) if listed is None else Cost(usd=listed)
+
+    def most_per_million(self, provider: str, model: str) -> tuple[Decimal, Decimal]:
+        """US dollars that a million tokens of a prompt, none of them cached, and of a reply cost at most."""
+        own = self.own.get(f"{provider}/{model}") or self.own.get(f"{provider}/*")
+        if own is None and (listed := _most_listed(provider, model)) is not None:
+            return listed
+        price = own or self.default
+        return Decimal(str(price.input)), Decimal(str(price.output))
 
 
 @lru_cache(maxsize=1_000)
-def usd_per_million(provider: str, model: str) -> tuple[Decimal, Decimal] | None:
-    """What a million tokens of a prompt and of a reply cost, uncached; None where the table does not know the model.
-
-    Long prompts may have a price of their own; the dearer of both counts.
-    """
-    prices = [_price(provider, model, size, 0, 0) for size in (1_000, 1_000_000)]
-    reply = _price(provider, model, 0, 1_000_000, 0)
-    if reply is None or prices[0] is None or prices[1] is None:
+def _most_listed(provider: str, model: str) -> tuple[Decimal, Decimal] | None:
+    """Long prompts may have a price of their own; the dearer counts."""
+    asked = (Reply(text="", finish_reason=None, tokens_in=size) for size in (1_000, MILLION))
+    short, long = (_listed(provider, model, reply) for reply in asked)
+    reply = _listed(provider, model, Reply(text="", finish_reason=None, tokens_out=MILLION))
+    if short is None or long is None or reply is None:
         return None
-    return max(prices[0] * 1_000, prices[1]), reply
+    return max(short * 1_000, long), reply
 
 
-def _price(provider: str, model: str, tokens_in: int, tokens_out: int, cached: int) -> Decimal | None:
-    usage = Usage(input_tokens=tokens_in, output_tokens=tokens_out, cache_read_tokens=cached)
+def _at(price: Price, reply: Reply) -> Decimal:
+    cached = min(reply.tokens_cached, reply.tokens_in)
+    parts = (
+        (reply.tokens_in - cached, price.input),
+        (cached, price.input if price.cached is None else price.cached),
+        (reply.tokens_out, price.output),
+    )
+    return sum((tokens * Decimal(str(usd)) for tokens, usd in parts), Decimal(0)) / MILLION
+
+
+def _listed(provider: str, model: str, reply: Reply) -> Decimal | None:
+    usage = Usage(
+        input_tokens=reply.tokens_in,
+        output_tokens=reply.tokens_out,
+        cache_read_tokens=min(reply.tokens_cached, reply.tokens_in),
+    )
     try:
         return calc_price(usage, model, provider_id=provider).total_price
     except LookupError:

@@ -11,11 +11,11 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from inspect import isawaitable
-from typing import Any, assert_never
+from typing import Any
 
 import httpx
 
-from orchestrator.config import Models, ProviderName, RealProvider
+from orchestrator.config import ConfigError, Models, ProviderName, RealProvider
 from orchestrator.llm.limits import read_limits
 from orchestrator.llm.simulated import MODEL, Simulate, SimulatedTransport
 from orchestrator.llm.values import Fault, Limit, Provider, ProviderError, Reply, Request, Tier
@@ -24,6 +24,7 @@ from orchestrator.plain_text import plain_text
 _NOT_JSON = "answered with text that is not JSON; check its base URL"
 AWAY_STATUSES = frozenset({408, 409, 429, 498})
 DENIED_STATUSES = frozenset({401, 403, 404})
+NO_KEY = "none"  # the SDK wants one, and an empty one makes a header that HTTP does not have
 MOST_TOKENS = 1_000_000_000  # beyond it a count is nonsense, and no integer column takes it
 # Providers name the customer in their errors (organization, project, part of the key), and everybody sees wait reasons.
 _CUSTOMER = re.compile(r"\b(?:sk|gsk|org|proj)[-_][\w*.…-]+")
@@ -60,8 +61,20 @@ class ChatProvider:
     def timeout_s(self) -> float:
         return self._settings.timeout_s
 
-    def model(self, tier: Tier) -> str:
-        return self._settings.small if tier == "small" else self._settings.large
+    @property
+    def models(self) -> frozenset[str]:
+        """Every model that may be asked for."""
+        return frozenset({self._settings.small, self._settings.large, *self._settings.roles.values()})
+
+    def model(self, tier: Tier, role: str) -> str:
+        """The model for an agent's question: the one its name has, else the tier's."""
+        settings = self._settings
+        return settings.roles.get(role) or (settings.small if tier == "small" else settings.large)
+
+    async def list_models(self) -> frozenset[str]:
+        """The names of all models there are; raises whatever the SDK raises."""
+        listed = await self._sdk.client.models.list()
+        return frozenset(str(model.id) for model in listed.data)
 
     async def complete(self, request: Request) -> Reply:
         try:
@@ -92,13 +105,13 @@ class ChatProvider:
         return found
 
     def _limits(self, request: Request, headers: Mapping[str, str]) -> tuple[Limit, ...]:
-        return read_limits(self._name, self.model(request.tier), headers)
+        return read_limits(self._name, self.model(request.tier, request.role), headers)
 
     def _arguments(self, request: Request) -> dict[str, Any]:
         arguments: dict[str, Any] = {
-            "model": self.model(request.tier),
+            "model": self.model(request.tier, request.role),
             "messages": [{"role": turn.role, "content": turn.content} for turn in request.turns],
-            "max_completion_tokens": request.max_output_tokens,
+            self._settings.length_field: request.max_output_tokens,
             "timeout": request.timeout_s,
             "response_format": {
                 "type": "json_schema",
@@ -178,27 +191,23 @@ def _http(settings: RealProvider, transport: httpx.AsyncBaseTransport | None = N
 
 
 def _key(settings: RealProvider) -> str:
-    return settings.api_key.get_secret_value() if settings.api_key else ""
+    return settings.api_key.get_secret_value() if settings.api_key else NO_KEY
 
 
-def _build(name: ProviderName, models: Models, simulate: Simulate) -> tuple[Provider, httpx.AsyncClient]:
-    match name:
-        case ProviderName.GROQ:
-            http = _http(models.groq)
-            sdk = groq_sdk(_key(models.groq), models.groq.base_url, http)
-            return ChatProvider(sdk, name=name, settings=models.groq), http
-        case ProviderName.OPENAI:
-            http = _http(models.openai)
-            sdk = openai_sdk(_key(models.openai), models.openai.base_url, http)
-            return ChatProvider(sdk, name=name, settings=models.openai), http
-        case ProviderName.SIMULATED:
-            latency = models.simulated.latency
-            settings = RealProvider(small=MODEL, large=MODEL, timeout_s=latency.high + 60)
-            http = _http(settings, SimulatedTransport(simulate, low=latency.low, high=latency.high))
-            sdk = openai_sdk("simulated", "http://simulated.invalid/v1", http)
-            return ChatProvider(sdk, name=name, settings=settings, simulated=True), http
-        case _:
-            assert_never(name)
+def _build(name: str, models: Models, simulate: Simulate) -> tuple[Provider, httpx.AsyncClient]:
+    settings = models.real(name)
+    if settings is not None:
+        http = _http(settings)
+        open_sdk = groq_sdk if name == ProviderName.GROQ else openai_sdk
+        sdk = open_sdk(_key(settings), settings.base_url, http)
+        return ChatProvider(sdk, name=name, settings=settings), http
+    if name == ProviderName.SIMULATED:
+        latency = models.simulated.latency
+        settings = RealProvider(small=MODEL, large=MODEL, timeout_s=latency.high + 60)
+        http = _http(settings, SimulatedTransport(simulate, low=latency.low, high=latency.high))
+        sdk = openai_sdk("simulated", "http://simulated.invalid/v1", http)
+        return ChatProvider(sdk, name=name, settings=settings, simulated=True), http
+    raise ConfigError(f"models.order: {name!r} is no provider")
 
 
 # The SDKs are imported by whoever uses them: each takes seconds and tens of megabytes.
@@ -228,11 +237,11 @@ def openai_sdk(key: str, base_url: str | None, http: httpx.AsyncClient) -> Sdk:
     )
 
 
-def import_sdks(names: Iterable[ProviderName]) -> None:
+def import_sdks(names: Iterable[str]) -> None:
     """Import what these providers need, down to the first call's modules, for callers with time before they need it."""
     if ProviderName.GROQ in names:
-        pass
-    if {ProviderName.OPENAI, ProviderName.SIMULATED} & set(names):
+        import groq.resources.chat.completions  # noqa: F401
+    if set(names) - {ProviderName.GROQ}:
         import openai.resources.chat.completions  # noqa: F401
 
 

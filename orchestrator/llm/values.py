@@ -45,6 +45,7 @@ class Request:
     temperature: float
     max_output_tokens: int
     timeout_s: float
+    ask_hash: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +101,8 @@ class Provider(Protocol):
     @property
     def timeout_s(self) -> float: ...
 
-    def model(self, tier: Tier) -> str: ...
+    def model(self, tier: Tier, role: str) -> str:
+        """The model that answers this agent's question of this tier."""
 
     async def complete(self, request: Request) -> Reply: ...
 

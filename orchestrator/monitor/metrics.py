@@ -18,6 +18,8 @@ from orchestrator.facts import (
     AgentBroke,
     BatchSent,
     BeatDone,
+    BreakerClosed,
+    BreakerOpened,
     CallAttempted,
     CycleBroke,
     DaemonStarted,
@@ -25,6 +27,7 @@ from orchestrator.facts import (
     DaemonStopping,
     Fact,
     LeaseLost,
+    ModelMissing,
     MonitorServed,
     OutcomeDropped,
     PriceUnknown,
@@ -127,7 +130,10 @@ class Metrics:
         self._call_took = self._histogram("model_call_duration_seconds", "One attempt at a model.", SLOW, *model)
         self._tokens = self._counter("model_tokens_total", "Tokens, as the provider counts them.", *model, "direction")
         self._cost = self._counter("model_cost_usd_total", "What calls cost, by the price table.", *model)
-        self._unpriced = self._counter("model_calls_unpriced_total", "Calls whose price is not known.", *model)
+        self._unpriced = self._counter("model_calls_unpriced_total", "Calls at the default price.", *model)
+        self._breaker_open = self._gauge("model_breaker_open", "1 while a model is left alone or probed.", *model)
+        self._breaker_openings = self._counter("model_breaker_openings_total", "Times a breaker opened.", *model)
+        self._missing = self._gauge("model_missing", "1: the provider did not list it at the start.", *model)
         self._alarms = self._counter("provider_alarms_total", "Calls a provider denied: key, right or name.", *model)
 
     def _of_supabase(self) -> None:
@@ -144,7 +150,9 @@ class Metrics:
                 self._note_run(fact)
             case StackClaimed() | StackSettled() | StackUnreadable() | CycleBroke() | LeaseLost():
                 self._note_stack(fact)
-            case CallAttempted() | ProviderAlarm() | PriceUnknown():
+            case (
+                CallAttempted() | ProviderAlarm() | PriceUnknown() | BreakerOpened() | BreakerClosed() | ModelMissing()
+            ):
                 self._note_model(fact)
             case BatchSent():
                 self._batch_took.labels(fact.verb).observe(fact.took_ms / 1_000)
@@ -204,7 +212,9 @@ class Metrics:
             case _:
                 assert_never(fact)
 
-    def _note_model(self, fact: CallAttempted | ProviderAlarm | PriceUnknown) -> None:
+    def _note_model(
+        self, fact: CallAttempted | ProviderAlarm | PriceUnknown | BreakerOpened | BreakerClosed | ModelMissing
+    ) -> None:
         model = fact.provider, fact.model
         match fact:
             case CallAttempted():
@@ -213,10 +223,19 @@ class Metrics:
                 self._tokens.labels(*model, "in").inc(fact.tokens_in)
                 self._tokens.labels(*model, "out").inc(fact.tokens_out)
                 self._cost.labels(*model).inc(fact.cost_usd)
+                if not fact.priced:
+                    self._unpriced.labels(*model).inc()
             case PriceUnknown():
-                self._unpriced.labels(*model).inc()
+                pass  # its calls are counted, each of them
             case ProviderAlarm():
                 self._alarms.labels(*model).inc()
+            case BreakerOpened():
+                self._breaker_open.labels(*model).set(1)
+                self._breaker_openings.labels(*model).inc()
+            case BreakerClosed():
+                self._breaker_open.labels(*model).set(0)
+            case ModelMissing():
+                self._missing.labels(*model).set(1)
             case _:
                 assert_never(fact)
 

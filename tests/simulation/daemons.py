@@ -27,7 +27,7 @@ from orchestrator.wake import Wake
 
 LEASE_S = 5.0
 HEARTBEAT_S = 1.5
-_ASKED: contextvars.ContextVar[str] = contextvars.ContextVar("asked", default="nothing")
+_ASKED: contextvars.ContextVar[tuple[str, str]] = contextvars.ContextVar("asked", default=("nobody", "nothing"))
 
 
 def config(slots: int) -> Config:
@@ -146,8 +146,10 @@ class Model:
     simulated: bool = True
     timeout_s: float = 8.0
 
-    def model(self, tier: Tier) -> str:
-        return _ASKED.get()
+    def model(self, tier: Tier, role: str) -> str:
+        """Its own name until this run has asked it, which is what its breaker goes by; then the call's id."""
+        asked, call = _ASKED.get()
+        return call if asked == self.name else self.name
 
     async def complete(self, request: Request) -> Reply:
         world, daemon = self.daemon.world, self.daemon
@@ -157,7 +159,7 @@ class Model:
         stack = next(turn.content.split()[1].rstrip(":") for turn in request.turns if turn.role == "user")
         call = ModelCall(id=f"word{len(world.model_calls) + 1}", daemon=daemon.number, stack=stack)
         world.model_calls[call.id] = call
-        _ASKED.set(call.id)
+        _ASKED.set((self.name, call.id))
         world.note(daemon.label, f"asks {self.name} for {stack[:4]} {request.role}: {call.id}")
         latency, crash = chance.uniform(0.05, 1.5), chance.random() < odds.crash_at_model
         if chance.random() < odds.slow_model:

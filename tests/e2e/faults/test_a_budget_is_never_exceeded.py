@@ -11,7 +11,7 @@ from faults.place import Place
 from faults.provider import Provider
 from processes import eventually
 
-from orchestrator.llm.prices import cost_usd
+from orchestrator.llm.prices import Prices
 from orchestrator.llm.values import Reply
 
 STACKS = 50
@@ -25,7 +25,7 @@ def spent_by_its_own_count(provider: Provider) -> Decimal:
     replies = [
         Reply(text="", finish_reason=None, tokens_in=c.tokens_in, tokens_out=c.tokens_out) for c in provider.calls
     ]
-    return sum((cost_usd("openai", "gpt-6-luna", reply) or Decimal(0) for reply in replies), Decimal(0))
+    return sum((Prices().cost("openai", "gpt-6-luna", reply).usd for reply in replies), Decimal(0))
 
 
 @pytest.mark.parametrize("repetitions", [1, pytest.param(20, marks=pytest.mark.slow)])

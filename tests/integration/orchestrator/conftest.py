@@ -96,7 +96,7 @@ class Model:
     timeout_s: float = 30.0
     calls: int = 0
 
-    def model(self, tier: Tier) -> str:
+    def model(self, tier: Tier, role: str) -> str:
         return f"scripted-{tier}"
 
     async def complete(self, request: Request) -> Reply:

@@ -6,11 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.config import Config, ConfigError, ProviderName, Retention
+from orchestrator.config import Config, ConfigError, ProviderName, Retention, check_roles
 
 URL = "http://127.0.0.1:54321"
 KEY = "sb_secret_abcdefghijklmnopqrstuv_12345678"
 GOOD = {"SUPABASE_URL": URL, "SUPABASE_SECRET_KEY": KEY}
+
+
+LOCAL = "[models.endpoints.local]\nbase_url = 'http://127.0.0.1:11434/v1'\nsmall = 's'\nlarge = 'l'\n"
 
 
 def load(tmp_path: Path, toml: str = "", **environ: str) -> Config:
@@ -50,6 +53,20 @@ def test_the_legacy_name_of_the_key_wins_and_a_service_jwt_is_taken(tmp_path: Pa
         ("", {"STACKBEAT_PROVIDERS": "groq"}, ["groq", "GROQ_API_KEY"]),
         ("", {"STACKBEAT_PROVIDERS": "simulated, groq", "GROQ_API_KEY": "k"}, ["simulated"]),
         ("", {"STACKBEAT_PROVIDERS": "claude"}, ["claude", "groq, openai or simulated"]),
+        (LOCAL, {"STACKBEAT_PROVIDERS": "lokal"}, ["lokal", "openai, simulated or local", "[models.endpoints.NAME]"]),
+        ("[models]\norder = []", {}, ["models.order is empty"]),
+        (LOCAL, {"STACKBEAT_PROVIDERS": "local,simulated"}, ["mixes the simulated model"]),
+        ("[models.endpoints.groq]\nbase_url='http://h'\nsmall='m'\nlarge='m'", {}, ["models.endpoints.groq"]),
+        ("[models.endpoints.Local]\nbase_url='http://h'\nsmall='m'\nlarge='m'", {}, ["models.endpoints", "Local"]),
+        ("[models.endpoints.local]\nbase_url='h:1'\nsmall='m'\nlarge='m'", {}, ["endpoints.local.base_url", "h:1"]),
+        ("[models.endpoints.local]\nsmall='m'\nlarge='m'", {}, ["models.endpoints.local.base_url is not set"]),
+        (f"{LOCAL}smal='m'", {}, ["models.endpoints.local.smal", "small"]),
+        (LOCAL, {"STACKBEAT_LOKAL_API_KEY": "k"}, ["STACKBEAT_LOKAL_API_KEY", "STACKBEAT_LOCAL_API_KEY"]),
+        ("[models.groq.roles]\n'the builder' = 'm'", {}, ["models.groq.roles", "the builder"]),
+        ("[models.prices.'grok/m']\ninput=1\noutput=1", {}, ['"grok/m"', "provider/model"]),
+        ("[models.prices.'groq/m']\ninput=-1\noutput=1", {}, ["groq/m.input", "-1"]),
+        ("[models.prices.'groq/m']\ninput=1", {}, ["groq/m.output is not set"]),
+        ("[models.default_price]\ninput=1\noutput=1\ncashed=1", {}, ["cashed", "cached"]),
         ("", {"OPENAI_BASE_URL": "htp://nowhere"}, ["OPENAI_BASE_URL", "htp://nowhere"]),
         ("[models.groq]\nbase_url = 'nowhere'", {}, ["GROQ_BASE_URL", "nowhere"]),
         ("", {"STACKBEAT_SIMULATED_LATENCY": "fast"}, ["models.simulated.latency", "fast"]),
@@ -74,9 +91,16 @@ def test_bad_settings_are_one_clear_sentence(
     assert all(word in text for word in words), text
 
 
-def test_secrets_never_reach_an_error_text(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "toml",
+    [
+        "[models.groq]\napi_key = ['gsk_secret']",
+        "[models.endpoints.local]\napi_key = 'gsk_secret'\nbase_url = 'http://h'",
+    ],
+)
+def test_secrets_never_reach_an_error_text(tmp_path: Path, toml: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        load(tmp_path, "[models.groq]\napi_key = ['gsk_secret']")
+        load(tmp_path, toml)
     assert "gsk_secret" not in str(caught.value)
 
 
@@ -93,6 +117,31 @@ def test_auto_simulates_only_where_no_key_is_set(
     tmp_path: Path, environ: dict[str, str], chain: list[ProviderName]
 ) -> None:
     assert list(load(tmp_path, **environ).models.chain()) == chain
+
+
+def test_endpoints_are_asked_where_the_order_names_them_and_take_their_key_from_the_environment(tmp_path: Path) -> None:
+    assert list(load(tmp_path, LOCAL).models.chain()) == [ProviderName.SIMULATED]
+    models = load(
+        tmp_path,
+        LOCAL.replace("local", "my-box"),
+        STACKBEAT_PROVIDERS="my-box, groq",
+        GROQ_API_KEY="k",
+        STACKBEAT_MY_BOX_API_KEY="secret",
+    ).models
+    assert list(models.chain()) == ["my-box", "groq"]
+    key = models.endpoints["my-box"].api_key
+    assert key is not None
+    assert key.get_secret_value() == "secret"
+
+
+def test_a_model_for_an_agent_that_is_not_there_is_one_clear_sentence(tmp_path: Path) -> None:
+    models = load(tmp_path, "[models.groq.roles]\nbuilder = 'big'\n").models
+    check_roles(models, ["builder", "planner"])
+    with pytest.raises(ConfigError, match=r"models\.groq\.roles\.builder: .* did you mean bilder\?"):
+        check_roles(models, ["bilder", "planner"])
+    endpoint = load(tmp_path, f"{LOCAL}roles = {{ judge = 'big' }}").models
+    with pytest.raises(ConfigError, match=r"models\.endpoints\.local\.roles\.judge: there is no agent 'judge'"):
+        check_roles(endpoint, ["planner"])
 
 
 def test_latency_is_a_range(tmp_path: Path) -> None:

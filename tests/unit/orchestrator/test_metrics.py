@@ -13,15 +13,24 @@ from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
-from orchestrator.facts import DaemonStarted, DaemonStopped, Fact, MonitorServed, PromptRead, StoreAway, StoreBack
+from orchestrator.facts import (
+    DaemonStarted,
+    DaemonStopped,
+    Fact,
+    MonitorServed,
+    PriceUnknown,
+    PromptRead,
+    StoreAway,
+    StoreBack,
+)
 from orchestrator.monitor.metrics import Metrics
 from orchestrator.monitor.vitals import Vitals
 
 from .conftest import EVERY_FACT, RUN
 
 REFERENCE = Path(__file__).parents[3] / "docs" / "observability.md"
-# Before the first scrape and after the last one.
-WITHOUT_A_METRIC = {MonitorServed, DaemonStopped, PromptRead}
+# Before the first scrape, after the last one, and what is counted call by call.
+WITHOUT_A_METRIC = {MonitorServed, DaemonStopped, PriceUnknown, PromptRead}
 VITALS = Vitals(
     slots=200, slots_free=150, begin_wait_s=0.5, commit_wait_s=1.5, backlog_s=0, contact_age_s=2.5, loop_age_s=3
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -14,9 +15,9 @@ import pytest
 from pydantic import BaseModel, Field
 
 from orchestrator.config import Groq, OpenAI
-from orchestrator.facts import CallAttempted, Fact, ProviderAlarm
+from orchestrator.facts import BreakerClosed, BreakerOpened, CallAttempted, Fact, ProviderAlarm
 from orchestrator.llm.chain import Chain
-from orchestrator.llm.prices import usd_per_million
+from orchestrator.llm.prices import Prices
 from orchestrator.llm.providers import ChatProvider, groq_sdk, openai_sdk
 from orchestrator.llm.simulated import SimulatedTransport
 from orchestrator.llm.values import Accepted, Call, Deferred, Prompt, Provider, Rejected, UnacceptableError
@@ -86,6 +87,7 @@ class Rig:
     def __init__(self, groq_script: Script, openai_script: Script, providers: list[Provider]) -> None:
         self.groq = groq_script
         self.openai = openai_script
+        self.providers = providers
         self.facts: list[Fact] = []
         self.ledger: list[Call] = []
         self.now = 0.0
@@ -267,11 +269,111 @@ async def test_breakers_rest_a_failing_provider_and_let_one_probe_through() -> N
 async def test_nobody_is_asked_while_everybody_rests() -> None:
     async with rig([fails(429, {"retry-after": "20"})], [fails(429, {"retry-after": "30"})]) as r:
         await r.ask()
-        resting = r.chain.resting()
+        resting = r.chain.resting(["planner"])
         assert resting is not None
         assert resting.retry_s == 20
         assert isinstance(await r.ask(), Deferred)
         assert len(r.ledger) == 2
+
+
+async def test_each_model_of_a_provider_has_a_breaker_of_its_own() -> None:
+    async with rig([fails(503)] * 3 + [GOOD], [GOOD] * 3) as r:
+        for _ in range(3):
+            await r.ask()
+        large = replace(PROMPT, tier="large")
+        assert await r.chain.complete(large, lambda reply: reply.word, r.ledger) == Accepted(value="yes")  # type: ignore[attr-defined]
+        assert (r.ledger[-1].provider, r.ledger[-1].model) == ("groq", Groq().large)
+        assert r.chain.resting(["planner"]) is None
+
+
+async def test_breakers_report_when_they_open_and_close() -> None:
+    async with rig([fails(503)] * 4 + [GOOD], [GOOD] * 10) as r:
+        for wait in (0, 0, 0, 6, 6):
+            r.now += wait
+            await r.ask()
+        assert len(r.groq.bodies) == 4, "the failed probe opened it again, for longer"
+        r.now += 5
+        await r.ask()
+        told = [fact for fact in r.facts if isinstance(fact, BreakerOpened | BreakerClosed)]
+        assert told == [
+            BreakerOpened(provider="groq", model=Groq().small, failures=3, rest_s=5, error="503 no luck"),
+            BreakerOpened(provider="groq", model=Groq().small, failures=4, rest_s=10, error="503 no luck"),
+            BreakerClosed(provider="groq", model=Groq().small),
+        ]
+
+
+async def test_after_a_rest_one_asks_and_the_others_wait_shortly_for_what_it_finds() -> None:
+    busy = fails(429, {"retry-after": "30"})
+    started, answer = anyio.Event(), anyio.Event()
+    facts: list[Fact] = []
+    asked: list[int] = []
+
+    class Gate(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            asked.append(len(asked))
+            if len(asked) == 2:
+                started.set()
+                await answer.wait()
+            response = (busy if len(asked) == 1 else GOOD)(request)
+            response.request = request
+            return response
+
+    now = 0.0
+    async with httpx.AsyncClient(transport=Gate()) as http:
+        provider = ChatProvider(groq_sdk("k", None, http), name="groq", settings=Groq())
+        chain = Chain([provider], deadline_s=60, patience_s=0, observer=facts.append, clock=lambda: now)
+        await chain.complete(PROMPT, lambda reply: reply, [])
+        now = 31.0
+        async with anyio.create_task_group() as group:
+            group.start_soon(chain.complete, PROMPT, lambda reply: reply, [])
+            await started.wait()
+            waiting = [await chain.complete(PROMPT, lambda reply: reply, []) for _ in range(3)]
+            assert len(asked) == 2, "the others do not storm"
+            assert all(isinstance(each, Deferred) and each.retry_s < 7 for each in waiting)
+            answer.set()
+        assert chain.resting(["planner"]) is None
+        assert await chain.complete(PROMPT, lambda reply: "ok", []) == Accepted(value="ok")
+
+
+async def test_a_cancelled_probe_holds_nobody_back() -> None:
+    started = anyio.Event()
+
+    class Busy(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            if ledger:
+                started.set()
+                await anyio.sleep_forever()
+            response = fails(429, {"retry-after": "30"})(request)
+            response.request = request
+            return response
+
+    now = 0.0
+    ledger: list[Call] = []
+    async with httpx.AsyncClient(transport=Busy()) as http:
+        provider = ChatProvider(groq_sdk("k", None, http), name="groq", settings=Groq())
+        chain = Chain([provider], deadline_s=60, patience_s=0, observer=lambda _: None, clock=lambda: now)
+        await chain.complete(PROMPT, lambda reply: reply, ledger)
+        now = 31.0
+        async with anyio.create_task_group() as group:
+            group.start_soon(chain.complete, PROMPT, lambda reply: reply, ledger)
+            await started.wait()
+            assert chain.resting(["planner"]) is not None
+            group.cancel_scope.cancel()
+        assert [call.error for call in ledger] == ["429 no luck", "cancelled"]
+        assert chain.resting(["planner"]) is None
+
+
+async def test_an_agents_name_wins_over_its_tier() -> None:
+    settings = Groq(roles={"planner": "thinker"})
+    script = Script(GOOD, GOOD)
+    ledger: list[Call] = []
+    async with httpx.AsyncClient(transport=script) as http:
+        provider = ChatProvider(groq_sdk("k", None, http), name="groq", settings=settings)
+        chain = Chain([provider], deadline_s=60, patience_s=0, observer=lambda _: None)
+        for role in ("planner", "builder"):
+            await chain.complete(replace(PROMPT, role=role), lambda reply: reply, ledger)
+    assert [body["model"] for body in script.bodies] == ["thinker", settings.small]
+    assert [call.model for call in ledger] == ["thinker", settings.small]
 
 
 async def test_cancelling_leaves_a_ledger_line() -> None:
@@ -319,8 +421,9 @@ async def test_offers_name_who_could_answer_and_bear_the_dearest_twice() -> None
         assert (groq_offer.provider, groq_offer.model) == ("groq", "openai/gpt-oss-120b")
         assert (openai_offer.provider, openai_offer.model) == ("openai", "gpt-6-luna")
         assert groq_offer.tokens == 2_000 + 250
-        prices = [usd_per_million("groq", "openai/gpt-oss-120b"), usd_per_million("openai", "gpt-6-luna")]
-        dearest = max(3_501 * prompt + 1_000 * reply for prompt, reply in filter(None, prices))
+        models = (("groq", "openai/gpt-oss-120b"), ("openai", "gpt-6-luna"))
+        prices = [Prices().most_per_million(*model) for model in models]
+        dearest = max(3_501 * prompt + 1_000 * reply for prompt, reply in prices)
         assert groq_offer.usd == openai_offer.usd == 2 * dearest / 1_000_000
         for _ in range(3):
             await r.ask()

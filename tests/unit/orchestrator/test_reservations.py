@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from orchestrator.llm.estimate import ReplyLengths, most_tokens_in, tokens_in
 from orchestrator.llm.limits import read_limits, seconds
-from orchestrator.llm.prices import usd_per_million
+from orchestrator.llm.prices import Prices
 from orchestrator.stage import Due, End, TurnEnd, settle
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -84,9 +84,10 @@ def test_replies_are_expected_as_long_as_they_were_twice_over_and_within_what_is
 
 
 def test_the_price_of_a_model_and_of_an_unknown_one() -> None:
-    prompt, reply = usd_per_million("groq", "openai/gpt-oss-20b") or (0, 0)
-    assert (prompt, reply) == (Decimal("0.075"), Decimal("0.3"))
-    assert usd_per_million("groq", "no-such-model") is None
+    prices = Prices()
+    assert prices.most_per_million("groq", "openai/gpt-oss-20b") == (Decimal("0.075"), Decimal("0.3"))
+    unknown = prices.most_per_million("groq", "no-such-model")
+    assert unknown == (Decimal(str(prices.default.input)), Decimal(str(prices.default.output)))
 
 
 def short(reason: str, retry: timedelta | None) -> TurnEnd:
