@@ -15,6 +15,7 @@ from orchestrator.cycle import CycleReport, run_cycle
 from orchestrator.engine import Engine, Project, open_engine
 from orchestrator.facts import DaemonStarted, DaemonStopped, DaemonStopping, Observer, ignore
 from orchestrator.fleet import Halt, LiveCycle
+from orchestrator.llm.catalogue import check_models
 from orchestrator.llm.values import Provider
 from orchestrator.monitor.vitals import ReadVitals
 from orchestrator.prompts import with_prompts
@@ -105,6 +106,8 @@ async def _serve(
         group.start_soon(engine.committer.run)
         group.start_soon(engine.heart.run)
         group.start_soon(engine.sweeper.run)
+        group.start_soon(engine.bulletin.run)
+        group.start_soon(check_models, engine.models, observer)
         group.start_soon(_listen, config, engine, observer, project)
         group.start_soon(loop.run, stopping)
         await stopping.wait()

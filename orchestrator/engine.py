@@ -14,11 +14,12 @@ from supabase import AsyncClient
 from agents.agent import Agent
 from agents.simulated import simulate
 from orchestrator.beat import Rhythm
+from orchestrator.bulletin import Bulletin
 from orchestrator.committer import Committer
 from orchestrator.config import Config, check_roles
 from orchestrator.cooldown import Cooldowns
 from orchestrator.cycle import Crew
-from orchestrator.facts import Observer
+from orchestrator.facts import Observer, tell
 from orchestrator.fleet import Fleet
 from orchestrator.llm.chain import Chain
 from orchestrator.llm.prices import Prices
@@ -45,7 +46,9 @@ class Engine:
 
     worker: uuid.UUID
     store: Store
+    models: Sequence[Provider]
     chain: Chain
+    bulletin: Bulletin
     fleet: Fleet
     wake: Wake
     committer: Committer
@@ -87,11 +90,12 @@ async def open_engine(
         _store(config, project, worker, observer) as store,
         _models(config, providers) as models,
     ):
+        bulletin = Bulletin(store=store)
         chain = Chain(
             models,
             deadline_s=config.models.deadline_s,
             patience_s=config.models.patience_s,
-            observer=observer,
+            observer=tell(observer, bulletin.observe),
             prices=Prices(own=config.models.prices, default=config.models.default_price),
             clock=anyio.current_time,
         )
@@ -124,7 +128,9 @@ async def open_engine(
         yield Engine(
             worker=worker,
             store=store,
+            models=models,
             chain=chain,
+            bulletin=bulletin,
             fleet=fleet,
             wake=wake,
             committer=committer,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from enum import StrEnum
@@ -149,6 +149,9 @@ class Store:
     async def prune(self, *, traces_days: int, runs_days: int, calls_days: int, most: int) -> PrunedRows:
         request = {"traces_days": traces_days, "runs_days": runs_days, "calls_days": calls_days, "max": most}
         return await self._call("prune", request, PrunedRows)
+
+    async def report_breakers(self, breakers: Sequence[Mapping[str, Any]]) -> None:
+        await self._call("report_breakers", {"breakers": list(breakers)}, Answer)
 
     async def _call(self, verb: str, request: dict[str, Any], answer: type[A], *, persist: bool = False) -> A:
         body = {"v": VERSION, "worker": self._worker, **request}

@@ -210,6 +210,7 @@ async def test_every_table_has_rls_a_primary_key_and_indexed_foreign_keys(db):
         "user_messages",
         "artifacts",
         "agent_traces",
+        "model_breakers",
     }
 
 
