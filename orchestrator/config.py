@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import difflib
+import ipaddress
 import json
 import os
 import tomllib
@@ -32,6 +33,7 @@ class ProviderName(StrEnum):
     GROQ = "groq"
     OPENAI = "openai"
     SIMULATED = "simulated"
+    REPLAY = "replay"
 
 
 RESERVED = frozenset({*ProviderName, "auto"})
@@ -138,6 +140,16 @@ class Simulated(Section):
     latency: Annotated[Latency, BeforeValidator(_read_latency)] = Latency(low=0.3, high=1.2)
 
 
+class Replay(Section):
+    """A recording of replies that stands in for a model."""
+
+    file: Path | None = None
+
+
+def _offline_here() -> bool:
+    return os.environ.get("STACKBEAT_OFFLINE", "").strip().lower() not in {"", "0", "false", "no", "off"}
+
+
 EndpointName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
 
 
@@ -151,6 +163,10 @@ class Models(Section):
     openai: OpenAI = OpenAI()
     endpoints: Mapping[EndpointName, Endpoint] = {}
     simulated: Simulated = Simulated()
+    replay: Replay = Replay()
+    # No provider but those on this machine's loopback may be asked. The process's environment decides, whatever a
+    # caller reads its settings from: a switch that tests can rely on.
+    offline: bool = Field(default_factory=_offline_here)
     # By "provider/model", or "provider/*" for all of a provider's; what stands here wins over the price table.
     prices: Mapping[str, Price] = {}
     default_price: Price = UNKNOWN_PRICE
@@ -205,7 +221,7 @@ class Config(Section):
     request_timeout_s: Seconds = 10.0
     metrics_port: int | None = Field(default=None, ge=1, le=65_535)
     metrics_host: str = Field(default="127.0.0.1", min_length=1)
-    models: Models = Models()
+    models: Models = Field(default_factory=Models)
     retention: Retention = Retention()
     agents: Mapping[str, AgentSettings] = {}
 
@@ -243,6 +259,7 @@ class Config(Section):
         _check_endpoints(config.models)
         _check_providers(config.models)
         _check_prices(config.models)
+        check_offline(config.models)
         return config
 
 
@@ -282,6 +299,8 @@ ENVIRONMENT: Mapping[str, tuple[str, ...]] = {
     "STACKBEAT_OPENAI_SMALL": ("models", "openai", "small"),
     "STACKBEAT_OPENAI_LARGE": ("models", "openai", "large"),
     "STACKBEAT_OPENAI_TIMEOUT_S": ("models", "openai", "timeout_s"),
+    "STACKBEAT_OFFLINE": ("models", "offline"),
+    "STACKBEAT_REPLAY_FILE": ("models", "replay", "file"),
     "STACKBEAT_SIMULATED_LATENCY": ("models", "simulated", "latency"),
 }
 
@@ -443,14 +462,39 @@ def _check_providers(models: Models) -> None:
             )
     if len(set(models.order)) < len(models.order):
         raise ConfigError(f"models.order names a provider twice: {', '.join(models.order)}")
-    for alone in (ProviderName.SIMULATED,):
+    for alone in (ProviderName.SIMULATED, ProviderName.REPLAY):
         if alone in models.order and len(models.order) > 1:
             raise ConfigError(
                 f"models.order mixes the {alone} model with others: an outage would be covered up by invented replies"
             )
+    if ProviderName.REPLAY in models.order and models.replay.file is None:
+        raise ConfigError("models.order names replay but no recording: set STACKBEAT_REPLAY_FILE")
     for name, provider in ((ProviderName.GROQ, models.groq), (ProviderName.OPENAI, models.openai)):
         if name in models.order and not provider.has_key:
             raise ConfigError(f"models.order names {name} but {name.upper()}_API_KEY is not set")
+
+
+def check_offline(models: Models) -> None:
+    """Raises ConfigError where STACKBEAT_OFFLINE is on and a provider is not on this machine's loopback."""
+    if not models.offline:
+        return
+    for name in models.chain():
+        provider = models.real(name)
+        if provider is not None and not _is_loopback(provider.base_url):
+            raise ConfigError(
+                f"STACKBEAT_OFFLINE is on and {name} is at {provider.base_url or 'its own address'}: "
+                "only providers on 127.0.0.1 may be asked; give it such an address or unset STACKBEAT_OFFLINE"
+            )
+
+
+def _is_loopback(url: str | None) -> bool:
+    host = urlsplit(url).hostname if url else None
+    if host is None or host == "localhost":
+        return host is not None
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _check_prices(models: Models) -> None:

@@ -24,6 +24,7 @@ from orchestrator.cli.errors import CliError, ExitCode
 from orchestrator.cli.output import json_option, print_json
 from orchestrator.cli.packaged import find_packaged
 from orchestrator.cli.process import run_until_signal
+from orchestrator.cli.record import record
 from orchestrator.cli.target import Target, from_environment
 from orchestrator.store import StoreError
 
@@ -50,6 +51,9 @@ class LatencyType(click.ParamType[Latency]):
 @click.group("bench")
 def bench() -> None:
     """Measure."""
+
+
+bench.add_command(record)
 
 
 @bench.command("beat")

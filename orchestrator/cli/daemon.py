@@ -50,7 +50,7 @@ def daemon_settings(environ: Mapping[str, str], workdir: Path, target: Target | 
 
 def is_simulated(config: Config) -> bool:
     """True where no real model is asked."""
-    return config.models.chain() == (ProviderName.SIMULATED,)
+    return not {*config.models.chain()} - {ProviderName.SIMULATED, ProviderName.REPLAY}
 
 
 @contextmanager
@@ -90,6 +90,7 @@ async def run_daemon_for_people(config: Config, observer: Observer, metrics: soc
 def told_to_people() -> Iterator[None]:
     """Turn the daemon's own errors, alone or among others, into CliError: their texts are sentences already."""
     from orchestrator.daemon import TickError
+    from orchestrator.llm.replay import RecordingError
     from orchestrator.registry import RegistryError
     from orchestrator.store import StoreError
 
@@ -98,6 +99,7 @@ def told_to_people() -> Iterator[None]:
         TickError: ExitCode.BUSY,
         RegistryError: ExitCode.FAILED,
         ConfigError: ExitCode.USAGE,
+        RecordingError: ExitCode.USAGE,
     }
     try:
         yield

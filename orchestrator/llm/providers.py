@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from inspect import isawaitable
@@ -15,8 +15,9 @@ from typing import Any
 
 import httpx
 
-from orchestrator.config import ConfigError, Models, ProviderName, RealProvider
+from orchestrator.config import ConfigError, Models, ProviderName, RealProvider, check_offline
 from orchestrator.llm.limits import read_limits
+from orchestrator.llm.replay import ReplayProvider, read_recording
 from orchestrator.llm.simulated import MODEL, Simulate, SimulatedTransport
 from orchestrator.llm.values import Fault, Limit, Provider, ProviderError, Reply, Request, Tier
 from orchestrator.plain_text import plain_text
@@ -184,29 +185,39 @@ def _short(text: str) -> str:
     return _CUSTOMER.sub("[hidden]", plain_text(" ".join(text.split())))[:300]
 
 
-def _http(settings: RealProvider, transport: httpx.AsyncBaseTransport | None = None) -> httpx.AsyncClient:
+def _http(
+    settings: RealProvider, transport: httpx.AsyncBaseTransport | None = None, *, follow_redirects: bool = True
+) -> httpx.AsyncClient:
     limits = httpx.Limits(max_connections=settings.max_connections, max_keepalive_connections=settings.max_connections)
     timeout = httpx.Timeout(settings.timeout_s, connect=5.0)
-    return httpx.AsyncClient(timeout=timeout, limits=limits, transport=transport, follow_redirects=True)
+    return httpx.AsyncClient(timeout=timeout, limits=limits, transport=transport, follow_redirects=follow_redirects)
 
 
 def _key(settings: RealProvider) -> str:
     return settings.api_key.get_secret_value() if settings.api_key else NO_KEY
 
 
-def _build(name: str, models: Models, simulate: Simulate) -> tuple[Provider, httpx.AsyncClient]:
+async def _nothing_to_close() -> None:
+    pass
+
+
+def _build(name: str, models: Models, simulate: Simulate) -> tuple[Provider, Callable[[], Awaitable[None]]]:
+    """A provider, and what closes its connections."""
+    if name == ProviderName.REPLAY and models.replay.file is not None:
+        file = models.replay.file
+        return ReplayProvider(read_recording(file), source=str(file)), _nothing_to_close
     settings = models.real(name)
     if settings is not None:
-        http = _http(settings)
+        http = _http(settings, follow_redirects=not models.offline)  # which could lead anywhere
         open_sdk = groq_sdk if name == ProviderName.GROQ else openai_sdk
         sdk = open_sdk(_key(settings), settings.base_url, http)
-        return ChatProvider(sdk, name=name, settings=settings), http
+        return ChatProvider(sdk, name=name, settings=settings), http.aclose
     if name == ProviderName.SIMULATED:
         latency = models.simulated.latency
         settings = RealProvider(small=MODEL, large=MODEL, timeout_s=latency.high + 60)
         http = _http(settings, SimulatedTransport(simulate, low=latency.low, high=latency.high))
         sdk = openai_sdk("simulated", "http://simulated.invalid/v1", http)
-        return ChatProvider(sdk, name=name, settings=settings, simulated=True), http
+        return ChatProvider(sdk, name=name, settings=settings, simulated=True), http.aclose
     raise ConfigError(f"models.order: {name!r} is no provider")
 
 
@@ -241,16 +252,20 @@ def import_sdks(names: Iterable[str]) -> None:
     """Import what these providers need, down to the first call's modules, for callers with time before they need it."""
     if ProviderName.GROQ in names:
         import groq.resources.chat.completions  # noqa: F401
-    if set(names) - {ProviderName.GROQ}:
+    if set(names) - {ProviderName.GROQ, ProviderName.REPLAY}:
         import openai.resources.chat.completions  # noqa: F401
 
 
 @asynccontextmanager
 async def open_providers(models: Models, simulate: Simulate) -> AsyncIterator[tuple[Provider, ...]]:
-    """The configured providers in their order, their connections closed afterwards."""
+    """The configured providers in their order, their connections closed afterwards.
+
+    Raises ConfigError where STACKBEAT_OFFLINE forbids one of them, and RecordingError.
+    """
+    check_offline(models)
     built = [_build(name, models, simulate) for name in models.chain()]
     try:
         yield tuple(provider for provider, _ in built)
     finally:
-        for _, http in built:
-            await http.aclose()
+        for _, close in built:
+            await close()

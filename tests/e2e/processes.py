@@ -30,9 +30,9 @@ OUTSIDE = ("SUPABASE_", "STACKBEAT_", "GROQ_", "OPENAI_")
 
 
 def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """This process's environment without any setting of ours, plus `extra`."""
+    """This process's environment without any setting of ours, offline, plus `extra`."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(OUTSIDE)}
-    return {**kept, "NO_COLOR": "1", **(extra or {})}
+    return {**kept, "NO_COLOR": "1", "STACKBEAT_OFFLINE": "1", **(extra or {})}
 
 
 def stackbeat(*arguments: str) -> list[str]:

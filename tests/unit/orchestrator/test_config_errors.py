@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.config import Config, ConfigError, ProviderName, Retention, check_roles
+from orchestrator.config import Config, ConfigError, Models, ProviderName, Retention, check_roles
+from orchestrator.llm.providers import open_providers
 
 URL = "http://127.0.0.1:54321"
 KEY = "sb_secret_abcdefghijklmnopqrstuv_12345678"
-GOOD = {"SUPABASE_URL": URL, "SUPABASE_SECRET_KEY": KEY}
+# Online: nothing is asked here, and these settings name real providers.
+GOOD = {"SUPABASE_URL": URL, "SUPABASE_SECRET_KEY": KEY, "STACKBEAT_OFFLINE": "0"}
 
 
 LOCAL = "[models.endpoints.local]\nbase_url = 'http://127.0.0.1:11434/v1'\nsmall = 's'\nlarge = 'l'\n"
@@ -52,8 +54,8 @@ def test_the_legacy_name_of_the_key_wins_and_a_service_jwt_is_taken(tmp_path: Pa
         ("lease_s = 3", {}, ["heartbeat_s", "lease_s"]),
         ("", {"STACKBEAT_PROVIDERS": "groq"}, ["groq", "GROQ_API_KEY"]),
         ("", {"STACKBEAT_PROVIDERS": "simulated, groq", "GROQ_API_KEY": "k"}, ["simulated"]),
-        ("", {"STACKBEAT_PROVIDERS": "claude"}, ["claude", "groq, openai or simulated"]),
-        (LOCAL, {"STACKBEAT_PROVIDERS": "lokal"}, ["lokal", "openai, simulated or local", "[models.endpoints.NAME]"]),
+        ("", {"STACKBEAT_PROVIDERS": "claude"}, ["claude", "groq, openai, simulated or replay"]),
+        (LOCAL, {"STACKBEAT_PROVIDERS": "lokal"}, ["lokal", "simulated, replay or local", "[models.endpoints.NAME]"]),
         ("[models]\norder = []", {}, ["models.order is empty"]),
         (LOCAL, {"STACKBEAT_PROVIDERS": "local,simulated"}, ["mixes the simulated model"]),
         ("[models.endpoints.groq]\nbase_url='http://h'\nsmall='m'\nlarge='m'", {}, ["models.endpoints.groq"]),
@@ -142,6 +144,43 @@ def test_a_model_for_an_agent_that_is_not_there_is_one_clear_sentence(tmp_path: 
     endpoint = load(tmp_path, f"{LOCAL}roles = {{ judge = 'big' }}").models
     with pytest.raises(ConfigError, match=r"models\.endpoints\.local\.roles\.judge: there is no agent 'judge'"):
         check_roles(endpoint, ["planner"])
+
+
+@pytest.mark.parametrize(
+    ("environ", "toml", "words"),
+    [
+        ({"GROQ_API_KEY": "k"}, "", ["groq is at its own address", "127.0.0.1"]),
+        ({"OPENAI_API_KEY": "k", "OPENAI_BASE_URL": "https://api.example.com/v1"}, "", ["https://api.example.com/v1"]),
+        ({"OPENAI_API_KEY": "k", "OPENAI_BASE_URL": "http://127.0.0.1.example.com/v1"}, "", ["127.0.0.1.example.com"]),
+        ({"STACKBEAT_PROVIDERS": "local"}, LOCAL.replace("127.0.0.1", "10.0.0.1"), ["local is at http://10.0.0.1"]),
+        ({"STACKBEAT_PROVIDERS": "local"}, LOCAL, []),
+        ({"STACKBEAT_PROVIDERS": "local"}, LOCAL.replace("127.0.0.1", "[::1]"), []),
+        ({"GROQ_API_KEY": "k", "GROQ_BASE_URL": "http://localhost:1"}, "", []),
+        ({"GROQ_API_KEY": "k", "STACKBEAT_PROVIDERS": "simulated"}, "", []),
+    ],
+)
+async def test_offline_means_loopback_only(
+    tmp_path: Path, environ: dict[str, str], toml: str, words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not words:
+        assert load(tmp_path, toml, **environ, STACKBEAT_OFFLINE="1").models.offline
+        return
+    with pytest.raises(ConfigError, match="STACKBEAT_OFFLINE is on") as caught:
+        load(tmp_path, toml, **environ, STACKBEAT_OFFLINE="1")
+    assert all(word in str(caught.value) for word in words), caught.value
+    # Also for settings that never saw the environment.
+    monkeypatch.setenv("STACKBEAT_OFFLINE", "1")
+    said = load(tmp_path, toml, **environ).models.model_dump(exclude={"offline"})
+    with pytest.raises(ConfigError, match="STACKBEAT_OFFLINE is on"):
+        async with open_providers(Models.model_validate(said), lambda *_: {}):
+            pass
+
+
+def test_a_replay_needs_a_recording(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="STACKBEAT_REPLAY_FILE"):
+        load(tmp_path, STACKBEAT_PROVIDERS="replay")
+    models = load(tmp_path, STACKBEAT_PROVIDERS="replay", STACKBEAT_REPLAY_FILE="x.jsonl").models
+    assert models.replay.file == Path("x.jsonl")
 
 
 def test_latency_is_a_range(tmp_path: Path) -> None:
