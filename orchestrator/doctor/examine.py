@@ -9,7 +9,7 @@ import anyio
 import httpx
 
 from orchestrator.cli.errors import leaves
-from orchestrator.config import Config, ProviderName
+from orchestrator.config import Config
 from orchestrator.doctor.findings import Finding, Level, fail, has_failed, warn
 from orchestrator.doctor.keys import PUBLIC, SERVICE, Access, judge_forms
 from orchestrator.doctor.providers import check_provider
@@ -142,9 +142,9 @@ def _realtime_check(ex: _Examination, kind: str, key: str | None) -> Check:
 
 async def examine_models(config: Config, *, limit_s: float) -> list[Finding]:
     """Every provider of the chain, at once."""
-    found: dict[ProviderName, Finding] = {}
+    found: dict[str, Finding] = {}
 
-    async def ask(name: ProviderName) -> None:
+    async def ask(name: str) -> None:
         with anyio.move_on_after(limit_s) as scope:
             found[name] = await check_provider(http, name, config)
         if scope.cancelled_caught:

@@ -7,24 +7,24 @@ import httpx
 from orchestrator.config import Config, ProviderName, RealProvider
 from orchestrator.doctor.findings import Finding, fail, ok, warn
 
-# Provider -> its own address, and where its list of models is below an address; as its SDK builds them.
-_PLACES = {
-    ProviderName.GROQ: ("https://api.groq.com", "/openai/v1/models"),
-    ProviderName.OPENAI: ("https://api.openai.com/v1", "/models"),
-}
+# Where a provider is unless a base_url says otherwise, and where its list of models is below that, as its SDK has it.
+_OWN: dict[str, str] = {ProviderName.GROQ: "https://api.groq.com", ProviderName.OPENAI: "https://api.openai.com/v1"}
+_GROQ_LIST, _LIST = "/openai/v1/models", "/models"
 _MOST_NAMED = 5
 
 
-async def check_provider(http: httpx.AsyncClient, name: ProviderName, config: Config) -> Finding:
+async def check_provider(http: httpx.AsyncClient, name: str, config: Config) -> Finding:
     """One provider of the chain, by its list of models. Nothing of its answer but status and names is ever told."""
     check = f"models, {name}"
-    if name is ProviderName.SIMULATED:
+    settings: RealProvider | None = config.models.real(name)
+    if name == ProviderName.SIMULATED:
         return ok(
             check, "no provider key is set: replies are simulated and cost nothing; set GROQ_API_KEY or OPENAI_API_KEY"
         )
-    settings: RealProvider = config.models.groq if name is ProviderName.GROQ else config.models.openai
-    own, path = _PLACES[name]
-    address = (settings.base_url or own).rstrip("/")
+    if settings is None:
+        return ok(check, "replies come from a recording")
+    address = (settings.base_url or _OWN.get(name, "")).rstrip("/")
+    path = _GROQ_LIST if name == ProviderName.GROQ else _LIST
     key = settings.api_key.get_secret_value() if settings.api_key else ""
     try:
         answer = await http.get(address + path, headers={"authorization": f"Bearer {key}"})
@@ -38,7 +38,7 @@ async def check_provider(http: httpx.AsyncClient, name: ProviderName, config: Co
     if not answer.is_success:
         todo = "look at the provider's status page; runs wait for it or fall over to the next provider"
         return warn(check, f"{address} answers with HTTP {answer.status_code} to the list of its models", todo)
-    return judge_models(check, name, (settings.small, settings.large), _names(answer))
+    return judge_models(check, name, (settings.small, settings.large, *settings.roles.values()), _names(answer))
 
 
 def judge_models(check: str, name: str, wanted: tuple[str, ...], there: set[str]) -> Finding:

@@ -136,7 +136,10 @@ def _settings(model: type[BaseModel], before: str = "") -> Iterator[tuple[str, s
         elif get_origin(kind) is not None and inner:
             yield from _settings(inner[0], f"{before}{name}.NAME.")
         else:
-            yield f"{before}{name}", _as_toml(None if field.is_required() else field.default)
+            yield (
+                f"{before}{name}",
+                _as_toml(None if field.is_required() else field.get_default(call_default_factory=True)),
+            )
 
 
 def _as_toml(value: Any) -> str:

@@ -427,7 +427,7 @@ async def test_offers_name_who_could_answer_and_bear_the_dearest_twice() -> None
         assert groq_offer.usd == openai_offer.usd == 2 * dearest / 1_000_000
         for _ in range(3):
             await r.ask()
-        resting = r.chain.offers(role="planner", tier="large", size=7_000, max_output_tokens=1_000)
+        resting = r.chain.offers(role="planner", tier="small", size=7_000, max_output_tokens=1_000)
         assert [offer.provider for offer in resting] == ["openai"], "groq's breaker is open"
 
 

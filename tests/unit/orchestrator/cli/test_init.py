@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from orchestrator.cli import main
 from orchestrator.cli.carried import carried
 from orchestrator.cli.dotenv import parse
-from orchestrator.config import ENVIRONMENT, AgentSettings, Config, Latency
+from orchestrator.config import ENVIRONMENT, AgentSettings, Config, Endpoint, Latency, Price
 
 SETTING = re.compile(r"# (?P<assignment>[a-z_]+ = .+?)\s+# (?P<words>.+)")
 NAMED_IN_ENV = ("SUPABASE_", "GROQ_", "OPENAI_")
@@ -55,25 +55,34 @@ def test_a_link_to_nowhere_is_somebodys_too_and_kept(tmp_path: Path) -> None:
     assert not (tmp_path / "elsewhere").exists()
 
 
+# Sections below which any name may stand: what each holds, and the name in the example.
+ANY_NAME: dict[str, tuple[type[BaseModel], str]] = {
+    "agents": (AgentSettings, "builder"),
+    "endpoints": (Endpoint, "my-box"),
+    "prices": (Price, "groq/*"),
+}
+
+
 def settings(section: type[BaseModel], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], object]]:
     """Every key of the configuration with its default."""
     for name, field in section.model_fields.items():
         inner = field.annotation
-        if name == "agents":  # any agent's name may stand there
-            yield from settings(AgentSettings, (*path, name, "builder"))
+        if name in ANY_NAME:
+            model, example = ANY_NAME[name]
+            yield from settings(model, (*path, name, example))
             continue
         if isinstance(inner, type) and issubclass(inner, BaseModel) and inner is not Latency:
             yield from settings(inner, (*path, name))
         else:
-            yield (*path, name), None if field.is_required() else field.default
+            yield (*path, name), None if field.is_required() else field.get_default(call_default_factory=True)
 
 
 def lines_of_the_example() -> dict[tuple[str, ...], tuple[str, str]]:
     """Key -> how the example sets it and what it says about it."""
     found, section = {}, ()
     for line in carried("stackbeat.example.toml").read_text().splitlines():
-        if line.startswith("["):
-            section = tuple(line.strip("[]").split("."))
+        if line.removeprefix("# ").startswith("["):
+            section = tuple(part.strip('"') for part in line.removeprefix("# ").strip("[]").split("."))
         elif match := SETTING.fullmatch(line):
             found[(*section, match["assignment"].partition(" ")[0])] = (match["assignment"], match["words"])
     return found
@@ -94,12 +103,15 @@ def test_the_example_shows_the_default_or_says_that_there_is_none(path: tuple[st
     assert name is None or name in words
     if SETTINGS[path] is None:
         assert "unset" in words
-    values = tomllib.loads("\n".join([*([f"[{'.'.join(path[:-1])}]"] if path[:-1] else []), assignment]))
+    # Some keys need those beside them.
+    beside = [assignment] if path[:-1] == ("models",) else [EXAMPLE[key][0] for key in EXAMPLE if key[:-1] == path[:-1]]
+    header = ".".join(f'"{part}"' for part in path[:-1])
+    values = tomllib.loads("\n".join([*([f"[{header}]"] if header else []), *beside]))
     given = Config.build({**values, "supabase_url": "http://h", "service_key": "sb_secret_abc"})
     if SETTINGS[path] is not None:
         found: object = given
         for key in path:
-            found = getattr(found, key)
+            found = found[key] if isinstance(found, Mapping) else getattr(found, key)
         assert found == SETTINGS[path]
 
 
