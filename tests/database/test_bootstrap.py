@@ -54,8 +54,8 @@ async def test_a_database_of_a_newer_minibase_is_refused(endpoint: Endpoint, adm
 async def test_a_database_of_an_older_minibase_gets_what_it_lacks(endpoint: Endpoint, admin: Session) -> None:
     await admin.execute("drop event trigger pgrst_ddl_watch; drop event trigger pgrst_drop_watch")
     await admin.execute("drop function extensions.pgrst_ddl_watch, extensions.pgrst_drop_watch")
-    await admin.execute("delete from _minibase.bootstrap where version = 5")
-    assert await bootstrap(endpoint) == 1
+    await admin.execute("delete from _minibase.bootstrap where version >= 5")
+    assert await bootstrap(endpoint) == read_steps()[-1].version - 4
     assert await admin.fetchval("select count(*) from pg_event_trigger where evtname like 'pgrst%'") == 2
 
 

@@ -40,7 +40,7 @@ SABOTAGES = {
             ("when e.status in ('completed', 'deferred') then 'done'", "when false then 'done'"),
             ("when e.status <> 'running' then e.status", "when false then e.status"),
         ),
-        shows=("two traces of one run", "a memory that counts", "run "),
+        shows=("two traces of one run", "an effect of a run that is failed", "a memory that counts", "run "),
     ),
     "a dead daemon's todos stay in progress": Sabotage(
         function="internal.release_work",

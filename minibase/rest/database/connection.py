@@ -81,11 +81,11 @@ class Connection:
                 client_encoding="utf8",
                 application_name="minibase rest",
             )
+            opened.pgconn.notice_handler = None
+            opened.pgconn.notify_handler = None
+            opened.pgconn.enter_pipeline_mode()  # refused by a session that its server has ended already
         except psycopg.Error as error:
             raise DatabaseAwayError(str(error).strip()) from error
-        opened.pgconn.notice_handler = None
-        opened.pgconn.notify_handler = None
-        opened.pgconn.enter_pipeline_mode()
         return Connection(opened)
 
     @property
@@ -112,7 +112,7 @@ class Connection:
         """
         try:
             return await self._exchange(messages)
-        except psycopg.Error as error:
+        except (psycopg.Error, OSError) as error:
             raise DatabaseAwayError(str(error).strip()) from error
 
     async def settle(self) -> None:
@@ -166,9 +166,12 @@ class Connection:
     async def _flush(self) -> None:
         while self._pgconn.flush():
             # The server may be waiting for us to read before it reads on.
-            async with anyio.create_task_group() as waits:
-                waits.start_soon(self._wait_writable, waits.cancel_scope)
-                waits.start_soon(self._wait_readable, waits.cancel_scope)
+            try:
+                async with anyio.create_task_group() as waits:
+                    waits.start_soon(self._wait_writable, waits.cancel_scope)
+                    waits.start_soon(self._wait_readable, waits.cancel_scope)
+            except ExceptionGroup as group:  # the server has gone: one of the two says so, or both
+                raise group.exceptions[0] from group
 
     async def _wait_writable(self, scope: anyio.CancelScope) -> None:
         await anyio.wait_writable(self._pgconn.socket)
