@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from anyio.from_thread import start_blocking_portal
+from processes import make_workdir
 
 from minibase.postgres.account import pick_account
 from minibase.postgres.binaries import Binaries, find_binaries, reachable_binaries
@@ -20,6 +21,7 @@ from minibase.postgres.bootstrap import bootstrap
 from minibase.postgres.database import clone_database, drop_database
 from minibase.postgres.endpoint import Endpoint, Login
 from minibase.postgres.server import Server, ServerPlan, free_port, open_server
+from orchestrator.cli.embedded import discard_data
 
 FIGURE = "figure"
 _numbers = itertools.count(1)
@@ -75,6 +77,14 @@ async def endpoint(server: Server) -> AsyncIterator[Endpoint]:
     clone = await clone_database(server.endpoint, f"test_{next(_numbers)}")
     yield clone
     await drop_database(clone)
+
+
+@pytest.fixture
+def workdir(tmp_path: Path) -> Iterator[Path]:
+    """A fresh project folder."""
+    folder = make_workdir(tmp_path / "project")
+    yield folder
+    discard_data(folder)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@
  */
 
 import type { SupabaseClient } from "@supabase/supabase-js";
+import type { Database } from "./database.types";
 import { allowed, type Move, target } from "./moves";
 import type { Notices } from "./notices";
 import { Refusal, rowsOf } from "./refusal";
@@ -33,7 +34,7 @@ export class Actions {
   readonly wishes = new Table<Wish>({ key: (wish) => wish.id });
 
   constructor(
-    private readonly client: SupabaseClient,
+    private readonly client: SupabaseClient<Database>,
     private readonly notices: Notices,
   ) {}
 

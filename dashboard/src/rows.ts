@@ -1,4 +1,19 @@
-/** Rows of the public tables, as PostgREST and Realtime deliver them (supabase/migrations holds the definitions). */
+/**
+ * Rows of the public tables, as PostgREST and Realtime deliver them.
+ *
+ * Columns and their types are those that scripts/types reads off the database (database.types.ts); said here is what the
+ * page reads of each table, and the words and shapes to which checks in supabase/migrations bind a column.
+ */
+
+import type { Database } from "./database.types";
+
+type Tables = Database["public"]["Tables"];
+/** Some columns of a table, some of them narrower than the database's type says. */
+type Row<Name extends keyof Tables, Columns extends keyof Tables[Name]["Row"], Narrower extends Partial<Record<Columns, unknown>> = {}> = Omit<
+  Pick<Tables[Name]["Row"], Columns>,
+  keyof Narrower
+> &
+  Narrower;
 
 export const EXECUTION_STATES = ["running", "paused", "idle", "stopped"] as const;
 export type ExecutionState = (typeof EXECUTION_STATES)[number];
@@ -9,96 +24,73 @@ export type Phase = (typeof PHASES)[number];
 export const AGENTS = ["planner", "builder", "communicator", "reviewer"] as const;
 export type AgentType = (typeof AGENTS)[number];
 
-export interface Stack {
-  id: string;
-  participant_name: string;
-  phase: Phase;
-  execution_state: ExecutionState;
-  priority: number;
-  created_at: string;
-  started_at: string | null;
-  updated_at: string;
-}
+export type Stack = Row<
+  "agent_stacks",
+  "id" | "participant_name" | "phase" | "execution_state" | "priority" | "created_at" | "started_at" | "updated_at",
+  { phase: Phase; execution_state: ExecutionState }
+>;
 
 export interface Activity {
   reason: string;
   since: string;
 }
 
-export interface StackStatus {
-  stack_id: string;
-  wait_reason: string | null;
-  wait_until: string | null;
-  activity: Partial<Record<AgentType, Activity>>;
-  updated_at: string;
-}
+export type StackStatus = Row<
+  "stack_status",
+  "stack_id" | "wait_reason" | "wait_until" | "activity" | "updated_at",
+  { activity: Partial<Record<AgentType, Activity>> }
+>;
 
-export interface Idea {
-  id: string;
-  stack_id: string;
-  title: string;
-  description: string;
-  status: string;
-  created_by: string;
-  updated_at: string;
-}
+export type Idea = Row<
+  "project_ideas",
+  "id" | "stack_id" | "title" | "description" | "status" | "created_by" | "updated_at"
+>;
 
 export type TodoStatus = "pending" | "in_progress" | "completed" | "cancelled" | "failed";
 
-export interface Todo {
-  id: string;
-  stack_id: string;
-  content: string;
-  status: TodoStatus;
-  priority: number;
-  assigned_to: string;
-  attempts: number;
-  last_error: string | null;
-  created_at: string;
-  completed_at: string | null;
-  updated_at: string;
-}
+export type Todo = Row<
+  "todos",
+  | "id"
+  | "stack_id"
+  | "content"
+  | "status"
+  | "priority"
+  | "assigned_to"
+  | "attempts"
+  | "last_error"
+  | "created_at"
+  | "completed_at"
+  | "updated_at",
+  { status: TodoStatus }
+>;
 
-export interface Trace {
-  id: number;
-  stack_id: string;
-  agent_type: string;
-  thought: string;
-  action: string;
-  simulated: boolean;
-  created_at: string;
-}
+export type Trace = Row<
+  "agent_traces",
+  "id" | "stack_id" | "agent_type" | "thought" | "action" | "simulated" | "created_at"
+>;
 
 /** Metadata of one version; the page itself is in artifact_bodies and fetched when it is shown. */
-export interface Artifact {
-  id: string;
-  stack_id: string;
-  version: number;
-  type: string;
-  size_bytes: number | null;
-  metadata: { description?: string } | null;
-  simulated: boolean;
-  created_at: string;
-}
+export type Artifact = Row<
+  "artifacts",
+  "id" | "stack_id" | "version" | "type" | "size_bytes" | "metadata" | "simulated" | "created_at",
+  { metadata: { description?: string } }
+>;
 
-export interface ChatLine {
-  id: string;
-  stack_id: string;
-  sender_name: string;
-  content: string;
-  status: "waiting" | "claimed" | "answered" | "failed";
-  response_id: string | null;
-  last_error: string | null;
-  created_at: string;
-  answered_at: string | null;
-}
+export type ChatLine = Row<
+  "user_messages",
+  | "id"
+  | "stack_id"
+  | "sender_name"
+  | "content"
+  | "status"
+  | "response_id"
+  | "last_error"
+  | "created_at"
+  | "answered_at",
+  { status: "waiting" | "claimed" | "answered" | "failed" }
+>;
 
-export interface Message {
-  id: string;
-  from_stack_id: string | null;
-  to_stack_id: string | null;
-  content: string;
-  message_type: string;
-  simulated: boolean;
-  created_at: string;
-}
+export type Message = Row<
+  "messages",
+  "id" | "from_stack_id" | "to_stack_id" | "content" | "message_type" | "simulated" | "created_at"
+>;

@@ -4,12 +4,13 @@ import { createClient, type SupabaseClient } from "@supabase/supabase-js";
 import { createContext, use } from "react";
 import { Actions } from "./actions";
 import type { Config } from "./config";
+import type { Database } from "./database.types";
 import { FreshnessMeter } from "./freshness";
 import { Notices } from "./notices";
 import { SessionStore } from "./session";
 
 export interface Services {
-  client: SupabaseClient;
+  client: SupabaseClient<Database>;
   session: SessionStore;
   meter: FreshnessMeter;
   notices: Notices;
@@ -17,7 +18,7 @@ export interface Services {
 }
 
 export function createServices(config: Config): Services {
-  const client = createClient(config.supabaseUrl, config.publishableKey, {
+  const client = createClient<Database>(config.supabaseUrl, config.publishableKey, {
     auth: { storageKey: "stackbeat-session", detectSessionInUrl: false },
   });
   const notices = new Notices();

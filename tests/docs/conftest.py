@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import asyncpg
 import pytest
 from anyio.from_thread import start_blocking_portal
-from processes import ROOT, make_workdir
+from processes import ROOT
 
 from minibase.postgres.database import clone_database, drop_database
 from minibase.postgres.endpoint import Endpoint, Login
 from minibase.postgres.server import Server
-from orchestrator.cli.embedded import discard_data
 
 COLUMNS = """
 select format('%s.%s', n.nspname, c.relname) as name, a.attname as column
@@ -53,14 +51,6 @@ class Catalogue:
     verbs: frozenset[str]
     bodies: tuple[str, ...]
     checks: tuple[tuple[str, str], ...]
-
-
-@pytest.fixture
-def workdir(tmp_path: Path) -> Iterator[Path]:
-    """A fresh project folder."""
-    folder = make_workdir(tmp_path / "project")
-    yield folder
-    discard_data(folder)
 
 
 @pytest.fixture(scope="session")

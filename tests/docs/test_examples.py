@@ -125,6 +125,18 @@ def test_the_twenty_lines_of_python_print_traces_as_they_are_written(fleet: Stac
     fleet.sql(f"delete from agent_stacks where id = '{stack_id}'")
 
 
+def test_rows_with_types_list_what_is_left_to_do(fleet: Stack) -> None:
+    stack_id = create(fleet, "Typed", state="idle")
+    fleet.sql(f"insert into todos (stack_id, content, priority) values ('{stack_id}', 'A darker teapot', 7)")
+    environment = clean_environment({"SUPABASE_URL": fleet.api_url, "SUPABASE_PUBLISHABLE_KEY": fleet.publishable_key})
+    done = subprocess.run(
+        [sys.executable, EXAMPLES / "typed.py"], env=environment, capture_output=True, text=True, timeout=PATIENCE_S
+    )
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^Typed \(idle, \w+\)\n  7: A darker teapot \(\d+ s old\)$", done.stdout, re.MULTILINE)
+    fleet.sql(f"delete from agent_stacks where id = '{stack_id}'")
+
+
 def test_one_stack_by_sql_alone(fleet: Stack) -> None:
     """Each block as a person pastes it; between two of them, what the block promises is waited for."""
     text = (EXAMPLES / "one_stack.sql").read_text()

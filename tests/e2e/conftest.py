@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from processes import Stack, make_workdir, running_stack
@@ -23,11 +22,3 @@ def live_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
             yield stack
     finally:
         discard_data(folder)
-
-
-@pytest.fixture
-def workdir(tmp_path: Path) -> Iterator[Path]:
-    """A fresh project folder."""
-    folder = make_workdir(tmp_path / "project")
-    yield folder
-    discard_data(folder)
