@@ -10,8 +10,9 @@ from pathlib import Path
 
 from orchestrator.cli.errors import CliError, ExitCode
 from orchestrator.cli.resolve import minibase_command, target_of_minibase
-from orchestrator.cli.target import Target, checked_url, from_environment, from_status, parse_env_lines
+from orchestrator.cli.target import Target, from_environment, from_status, parse_env_lines
 
+CLI = "supabase"
 CLI_TIMEOUT_S = 20
 STOP_TIMEOUT_S = 20
 
@@ -23,6 +24,11 @@ class Place:
     on: str
     why: str
     target: Target | None
+
+    def as_text(self) -> str:
+        """Which Supabase it is, and why, for people."""
+        where = "" if self.target is None else f" at {self.target.url}"
+        return f"{self.on}{where} ({self.why})"
 
 
 def find_place(on: str | None, environ: Mapping[str, str], workdir: Path) -> Place:
@@ -36,16 +42,32 @@ def find_place(on: str | None, environ: Mapping[str, str], workdir: Path) -> Pla
         case "minibase":
             return _embedded(workdir, "--on minibase")
         case "cli":
-            status = _status_of_cli(workdir)
-            if status is None:
-                raise CliError(
-                    "--on cli, but `supabase status` finds no running stack; start it with `supabase start`",
-                    ExitCode.NO_SUPABASE,
-                )
-            return Place(on="cli", why="--on cli", target=from_status(status, "a Supabase CLI stack runs here"))
+            return _named_cli(workdir)
+        case url if "://" not in url:
+            raise CliError(
+                f"--on takes the address of a Supabase, like http://127.0.0.1:54321, or the word cli or minibase; "
+                f"it is {url!r}",
+                ExitCode.USAGE,
+            )
         case url:
-            checked_url(url, "--on")
-            return Place(on="url", why="--on", target=from_environment({**environ, "SUPABASE_URL": url}))
+            target = from_environment({**environ, "SUPABASE_URL": url}, named_by="--on")
+            return Place(on="url", why="--on", target=target)
+
+
+def _named_cli(workdir: Path) -> Place:
+    if shutil.which(CLI) is None:
+        raise CliError(
+            f"--on cli, but there is no `{CLI}` program on PATH; install the Supabase CLI and start a stack with "
+            "`supabase start`, or use --on minibase",
+            ExitCode.NO_SUPABASE,
+        )
+    status = _status_of_cli(workdir)
+    if status is None:
+        raise CliError(
+            "--on cli, but `supabase status` finds no running stack; start it with `supabase start`",
+            ExitCode.NO_SUPABASE,
+        )
+    return Place(on="cli", why="--on cli", target=from_status(status, "a Supabase CLI stack runs here"))
 
 
 def _first_found(environ: Mapping[str, str], workdir: Path) -> Place:
@@ -73,9 +95,10 @@ def stop_left_over(workdir: Path) -> None:
 
 
 def _status_of_cli(workdir: Path) -> dict[str, str] | None:
-    program = shutil.which("supabase")
+    program = shutil.which(CLI)
     if program is None:
         return None
+    # Lines, not JSON: what else the CLI has to say may stand among them.
     command = [program, "status", "-o", "env"]
     try:
         done = subprocess.run(command, cwd=workdir, capture_output=True, text=True, timeout=CLI_TIMEOUT_S, check=False)

@@ -27,9 +27,10 @@ class Target:
     db_admin_url: str | None = None
 
 
-def from_environment(environ: Mapping[str, str]) -> Target | None:
+def from_environment(environ: Mapping[str, str], named_by: str = "SUPABASE_URL") -> Target | None:
     """The target that SUPABASE_URL names, or None where it is not set; DB_URL and DB_ADMIN_URL, which measuring reads,
-    come along where they are set, under the names of `supabase status`.
+    come along where they are set, under the names of `supabase status`. `named_by` is what the person typed the address
+    into, for the sentences.
 
     Raises CliError for a malformed URL, a missing key, or a key that cannot be the service key.
     """
@@ -39,12 +40,12 @@ def from_environment(environ: Mapping[str, str]) -> Target | None:
     name = next((name for name in SERVICE_KEY_NAMES if environ.get(name, "").strip()), None)
     if name is None:
         raise CliError(
-            f"SUPABASE_URL is {url} but no service key is set; set {' or '.join(SERVICE_KEY_NAMES)}",
+            f"{named_by} is {url} but no service key is set; set {' or '.join(SERVICE_KEY_NAMES)}",
             ExitCode.USAGE,
         )
     public = next((environ[name].strip() for name in PUBLIC_KEY_NAMES if environ.get(name, "").strip()), None)
     return Target(
-        url=checked_url(url, "SUPABASE_URL"),
+        url=checked_url(url, named_by),
         service_key=checked_service_key(environ[name].strip(), name),
         publishable_key=public,
         found="SUPABASE_URL is set",

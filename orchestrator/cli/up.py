@@ -137,7 +137,7 @@ def _require_free(*wanted: tuple[Choice | None, Use]) -> None:
 
 
 async def _run(options: Options, folder: Folder, place: Place, settings: Config, listeners: Listeners) -> None:
-    options.say(f"Supabase: {place.on} ({place.why})")
+    options.say(f"Supabase: {place.as_text()}")
     folder.write_ports({"web": port_of(listeners.dashboard)})
     async with _open_place(options, place, settings) as target, web.serve(_dashboard(target), listeners.dashboard):
         running = _running(place, target, url_of(listeners.dashboard))
