@@ -28,6 +28,10 @@ class PublicAgentExecutions(BaseModel):
     priority: int = Field(alias="priority")
     reason: str = Field(alias="reason")
     reply_of: Optional[uuid.UUID] = Field(alias="reply_of")
+    reserved_model: Optional[str] = Field(alias="reserved_model")
+    reserved_provider: Optional[str] = Field(alias="reserved_provider")
+    reserved_tokens: Optional[int] = Field(alias="reserved_tokens")
+    reserved_usd: Optional[float] = Field(alias="reserved_usd")
     stack_id: uuid.UUID = Field(alias="stack_id")
     started_at: datetime.datetime = Field(alias="started_at")
     status: str = Field(alias="status")
@@ -47,6 +51,10 @@ class PublicAgentExecutionsInsert(TypedDict):
     priority: Annotated[int, Field(alias="priority")]
     reason: Annotated[str, Field(alias="reason")]
     reply_of: NotRequired[Annotated[Optional[uuid.UUID], Field(alias="reply_of")]]
+    reserved_model: NotRequired[Annotated[Optional[str], Field(alias="reserved_model")]]
+    reserved_provider: NotRequired[Annotated[Optional[str], Field(alias="reserved_provider")]]
+    reserved_tokens: NotRequired[Annotated[Optional[int], Field(alias="reserved_tokens")]]
+    reserved_usd: NotRequired[Annotated[Optional[float], Field(alias="reserved_usd")]]
     stack_id: Annotated[uuid.UUID, Field(alias="stack_id")]
     started_at: NotRequired[Annotated[datetime.datetime, Field(alias="started_at")]]
     status: NotRequired[Annotated[str, Field(alias="status")]]
@@ -66,6 +74,10 @@ class PublicAgentExecutionsUpdate(TypedDict):
     priority: NotRequired[Annotated[int, Field(alias="priority")]]
     reason: NotRequired[Annotated[str, Field(alias="reason")]]
     reply_of: NotRequired[Annotated[Optional[uuid.UUID], Field(alias="reply_of")]]
+    reserved_model: NotRequired[Annotated[Optional[str], Field(alias="reserved_model")]]
+    reserved_provider: NotRequired[Annotated[Optional[str], Field(alias="reserved_provider")]]
+    reserved_tokens: NotRequired[Annotated[Optional[int], Field(alias="reserved_tokens")]]
+    reserved_usd: NotRequired[Annotated[Optional[float], Field(alias="reserved_usd")]]
     stack_id: NotRequired[Annotated[uuid.UUID, Field(alias="stack_id")]]
     started_at: NotRequired[Annotated[datetime.datetime, Field(alias="started_at")]]
     status: NotRequired[Annotated[str, Field(alias="status")]]
@@ -248,6 +260,36 @@ class PublicArtifactsUpdate(TypedDict):
     version: NotRequired[Annotated[int, Field(alias="version")]]
 
 
+class PublicBudgets(BaseModel):
+    agent_type: Optional[str] = Field(alias="agent_type")
+    created_at: datetime.datetime = Field(alias="created_at")
+    id: uuid.UUID = Field(alias="id")
+    per: str = Field(alias="per")
+    stack_id: Optional[uuid.UUID] = Field(alias="stack_id")
+    tokens: Optional[int] = Field(alias="tokens")
+    usd: Optional[float] = Field(alias="usd")
+
+
+class PublicBudgetsInsert(TypedDict):
+    agent_type: NotRequired[Annotated[Optional[str], Field(alias="agent_type")]]
+    created_at: NotRequired[Annotated[datetime.datetime, Field(alias="created_at")]]
+    id: NotRequired[Annotated[uuid.UUID, Field(alias="id")]]
+    per: Annotated[str, Field(alias="per")]
+    stack_id: NotRequired[Annotated[Optional[uuid.UUID], Field(alias="stack_id")]]
+    tokens: NotRequired[Annotated[Optional[int], Field(alias="tokens")]]
+    usd: NotRequired[Annotated[Optional[float], Field(alias="usd")]]
+
+
+class PublicBudgetsUpdate(TypedDict):
+    agent_type: NotRequired[Annotated[Optional[str], Field(alias="agent_type")]]
+    created_at: NotRequired[Annotated[datetime.datetime, Field(alias="created_at")]]
+    id: NotRequired[Annotated[uuid.UUID, Field(alias="id")]]
+    per: NotRequired[Annotated[str, Field(alias="per")]]
+    stack_id: NotRequired[Annotated[Optional[uuid.UUID], Field(alias="stack_id")]]
+    tokens: NotRequired[Annotated[Optional[int], Field(alias="tokens")]]
+    usd: NotRequired[Annotated[Optional[float], Field(alias="usd")]]
+
+
 class PublicLlmCalls(BaseModel):
     agent_type: str = Field(alias="agent_type")
     ask_hash: Optional[str] = Field(alias="ask_hash")
@@ -386,6 +428,69 @@ class PublicMessagesUpdate(TypedDict):
     to_stack_id: NotRequired[Annotated[Optional[uuid.UUID], Field(alias="to_stack_id")]]
 
 
+class PublicModelBreakers(BaseModel):
+    closed_at: Optional[datetime.datetime] = Field(alias="closed_at")
+    error: Optional[str] = Field(alias="error")
+    failures: int = Field(alias="failures")
+    model: str = Field(alias="model")
+    open_until: datetime.datetime = Field(alias="open_until")
+    opened_at: datetime.datetime = Field(alias="opened_at")
+    provider: str = Field(alias="provider")
+    state: str = Field(alias="state")
+    worker_id: uuid.UUID = Field(alias="worker_id")
+
+
+class PublicModelBreakersInsert(TypedDict):
+    closed_at: NotRequired[Annotated[Optional[datetime.datetime], Field(alias="closed_at")]]
+    error: NotRequired[Annotated[Optional[str], Field(alias="error")]]
+    failures: NotRequired[Annotated[int, Field(alias="failures")]]
+    model: Annotated[str, Field(alias="model")]
+    open_until: Annotated[datetime.datetime, Field(alias="open_until")]
+    opened_at: Annotated[datetime.datetime, Field(alias="opened_at")]
+    provider: Annotated[str, Field(alias="provider")]
+    state: Annotated[str, Field(alias="state")]
+    worker_id: Annotated[uuid.UUID, Field(alias="worker_id")]
+
+
+class PublicModelBreakersUpdate(TypedDict):
+    closed_at: NotRequired[Annotated[Optional[datetime.datetime], Field(alias="closed_at")]]
+    error: NotRequired[Annotated[Optional[str], Field(alias="error")]]
+    failures: NotRequired[Annotated[int, Field(alias="failures")]]
+    model: NotRequired[Annotated[str, Field(alias="model")]]
+    open_until: NotRequired[Annotated[datetime.datetime, Field(alias="open_until")]]
+    opened_at: NotRequired[Annotated[datetime.datetime, Field(alias="opened_at")]]
+    provider: NotRequired[Annotated[str, Field(alias="provider")]]
+    state: NotRequired[Annotated[str, Field(alias="state")]]
+    worker_id: NotRequired[Annotated[uuid.UUID, Field(alias="worker_id")]]
+
+
+class PublicModelLimits(BaseModel):
+    model: str = Field(alias="model")
+    provider: str = Field(alias="provider")
+    requests_per_day: Optional[int] = Field(alias="requests_per_day")
+    requests_per_minute: Optional[int] = Field(alias="requests_per_minute")
+    tokens_per_day: Optional[int] = Field(alias="tokens_per_day")
+    tokens_per_minute: Optional[int] = Field(alias="tokens_per_minute")
+
+
+class PublicModelLimitsInsert(TypedDict):
+    model: Annotated[str, Field(alias="model")]
+    provider: Annotated[str, Field(alias="provider")]
+    requests_per_day: NotRequired[Annotated[Optional[int], Field(alias="requests_per_day")]]
+    requests_per_minute: NotRequired[Annotated[Optional[int], Field(alias="requests_per_minute")]]
+    tokens_per_day: NotRequired[Annotated[Optional[int], Field(alias="tokens_per_day")]]
+    tokens_per_minute: NotRequired[Annotated[Optional[int], Field(alias="tokens_per_minute")]]
+
+
+class PublicModelLimitsUpdate(TypedDict):
+    model: NotRequired[Annotated[str, Field(alias="model")]]
+    provider: NotRequired[Annotated[str, Field(alias="provider")]]
+    requests_per_day: NotRequired[Annotated[Optional[int], Field(alias="requests_per_day")]]
+    requests_per_minute: NotRequired[Annotated[Optional[int], Field(alias="requests_per_minute")]]
+    tokens_per_day: NotRequired[Annotated[Optional[int], Field(alias="tokens_per_day")]]
+    tokens_per_minute: NotRequired[Annotated[Optional[int], Field(alias="tokens_per_minute")]]
+
+
 class PublicProjectIdeas(BaseModel):
     created_at: datetime.datetime = Field(alias="created_at")
     created_by: str = Field(alias="created_by")
@@ -465,6 +570,7 @@ class PublicStackStatus(BaseModel):
     activity: JsonValue = Field(alias="activity")
     stack_id: uuid.UUID = Field(alias="stack_id")
     updated_at: datetime.datetime = Field(alias="updated_at")
+    wait_kind: Optional[str] = Field(alias="wait_kind")
     wait_reason: Optional[str] = Field(alias="wait_reason")
     wait_until: Optional[datetime.datetime] = Field(alias="wait_until")
 
@@ -473,6 +579,7 @@ class PublicStackStatusInsert(TypedDict):
     activity: NotRequired[Annotated[JsonValue, Field(alias="activity")]]
     stack_id: Annotated[uuid.UUID, Field(alias="stack_id")]
     updated_at: NotRequired[Annotated[datetime.datetime, Field(alias="updated_at")]]
+    wait_kind: NotRequired[Annotated[Optional[str], Field(alias="wait_kind")]]
     wait_reason: NotRequired[Annotated[Optional[str], Field(alias="wait_reason")]]
     wait_until: NotRequired[Annotated[Optional[datetime.datetime], Field(alias="wait_until")]]
 
@@ -481,6 +588,7 @@ class PublicStackStatusUpdate(TypedDict):
     activity: NotRequired[Annotated[JsonValue, Field(alias="activity")]]
     stack_id: NotRequired[Annotated[uuid.UUID, Field(alias="stack_id")]]
     updated_at: NotRequired[Annotated[datetime.datetime, Field(alias="updated_at")]]
+    wait_kind: NotRequired[Annotated[Optional[str], Field(alias="wait_kind")]]
     wait_reason: NotRequired[Annotated[Optional[str], Field(alias="wait_reason")]]
     wait_until: NotRequired[Annotated[Optional[datetime.datetime], Field(alias="wait_until")]]
 
@@ -609,3 +717,29 @@ class PublicWorkersUpdate(TypedDict):
     started_at: NotRequired[Annotated[datetime.datetime, Field(alias="started_at")]]
     stopped_at: NotRequired[Annotated[Optional[datetime.datetime], Field(alias="stopped_at")]]
     version: NotRequired[Annotated[str, Field(alias="version")]]
+
+
+class PublicBudgetsNow(BaseModel):
+    agent_type: Optional[str] = Field(alias="agent_type")
+    id: uuid.UUID = Field(alias="id")
+    per: str = Field(alias="per")
+    stack_id: Optional[uuid.UUID] = Field(alias="stack_id")
+    tokens: Optional[int] = Field(alias="tokens")
+    usd: Optional[float] = Field(alias="usd")
+    used_tokens: Optional[int] = Field(alias="used_tokens")
+    used_usd: Optional[float] = Field(alias="used_usd")
+
+
+class PublicSpending(BaseModel):
+    agent_type: str = Field(alias="agent_type")
+    calls: Optional[int] = Field(alias="calls")
+    cost_usd: Optional[float] = Field(alias="cost_usd")
+    failed: Optional[int] = Field(alias="failed")
+    hour: Optional[datetime.datetime] = Field(alias="hour")
+    model: str = Field(alias="model")
+    provider: str = Field(alias="provider")
+    simulated: bool = Field(alias="simulated")
+    stack_id: uuid.UUID = Field(alias="stack_id")
+    tokens_cached: Optional[int] = Field(alias="tokens_cached")
+    tokens_in: Optional[int] = Field(alias="tokens_in")
+    tokens_out: Optional[int] = Field(alias="tokens_out")

@@ -17,6 +17,10 @@ export type Database = {
           priority: number;
           reason: string;
           reply_of: string | null;
+          reserved_model: string | null;
+          reserved_provider: string | null;
+          reserved_tokens: number | null;
+          reserved_usd: number | null;
           stack_id: string;
           started_at: string;
           status: string;
@@ -36,6 +40,10 @@ export type Database = {
           priority: number;
           reason: string;
           reply_of?: string | null;
+          reserved_model?: string | null;
+          reserved_provider?: string | null;
+          reserved_tokens?: number | null;
+          reserved_usd?: number | null;
           stack_id: string;
           started_at?: string;
           status?: string;
@@ -54,6 +62,10 @@ export type Database = {
           priority?: number;
           reason?: string;
           reply_of?: string | null;
+          reserved_model?: string | null;
+          reserved_provider?: string | null;
+          reserved_tokens?: number | null;
+          reserved_usd?: number | null;
           stack_id?: string;
           started_at?: string;
           status?: string;
@@ -289,6 +301,45 @@ export type Database = {
           },
         ];
       };
+      budgets: {
+        Row: {
+          agent_type: string | null;
+          created_at: string;
+          id: string;
+          per: string;
+          stack_id: string | null;
+          tokens: number | null;
+          usd: number | null;
+        };
+        ComputedFields: never;
+        Insert: {
+          agent_type?: string | null;
+          created_at?: string;
+          id?: string;
+          per: string;
+          stack_id?: string | null;
+          tokens?: number | null;
+          usd?: number | null;
+        };
+        Update: {
+          agent_type?: string | null;
+          created_at?: string;
+          id?: string;
+          per?: string;
+          stack_id?: string | null;
+          tokens?: number | null;
+          usd?: number | null;
+        };
+        Relationships: [
+          {
+            foreignKeyName: "budgets_stack_id_fkey";
+            columns: ["stack_id"];
+            isOneToOne: false;
+            referencedRelation: "agent_stacks";
+            referencedColumns: ["id"];
+          },
+        ];
+      };
       llm_calls: {
         Row: {
           agent_type: string;
@@ -460,6 +511,79 @@ export type Database = {
           },
         ];
       };
+      model_breakers: {
+        Row: {
+          closed_at: string | null;
+          error: string | null;
+          failures: number;
+          model: string;
+          open_until: string;
+          opened_at: string;
+          provider: string;
+          state: string;
+          worker_id: string;
+        };
+        ComputedFields: never;
+        Insert: {
+          closed_at?: string | null;
+          error?: string | null;
+          failures?: number;
+          model: string;
+          open_until: string;
+          opened_at: string;
+          provider: string;
+          state: string;
+          worker_id: string;
+        };
+        Update: {
+          closed_at?: string | null;
+          error?: string | null;
+          failures?: number;
+          model?: string;
+          open_until?: string;
+          opened_at?: string;
+          provider?: string;
+          state?: string;
+          worker_id?: string;
+        };
+        Relationships: [
+          {
+            foreignKeyName: "model_breakers_worker_id_fkey";
+            columns: ["worker_id"];
+            isOneToOne: false;
+            referencedRelation: "workers";
+            referencedColumns: ["id"];
+          },
+        ];
+      };
+      model_limits: {
+        Row: {
+          model: string;
+          provider: string;
+          requests_per_day: number | null;
+          requests_per_minute: number | null;
+          tokens_per_day: number | null;
+          tokens_per_minute: number | null;
+        };
+        ComputedFields: never;
+        Insert: {
+          model: string;
+          provider: string;
+          requests_per_day?: number | null;
+          requests_per_minute?: number | null;
+          tokens_per_day?: number | null;
+          tokens_per_minute?: number | null;
+        };
+        Update: {
+          model?: string;
+          provider?: string;
+          requests_per_day?: number | null;
+          requests_per_minute?: number | null;
+          tokens_per_day?: number | null;
+          tokens_per_minute?: number | null;
+        };
+        Relationships: [];
+      };
       project_ideas: {
         Row: {
           created_at: string;
@@ -558,6 +682,7 @@ export type Database = {
           activity: NonNullable<Json>;
           stack_id: string;
           updated_at: string;
+          wait_kind: string | null;
           wait_reason: string | null;
           wait_until: string | null;
         };
@@ -566,6 +691,7 @@ export type Database = {
           activity?: NonNullable<Json>;
           stack_id: string;
           updated_at?: string;
+          wait_kind?: never;
           wait_reason?: string | null;
           wait_until?: string | null;
         };
@@ -573,6 +699,7 @@ export type Database = {
           activity?: NonNullable<Json>;
           stack_id?: string;
           updated_at?: string;
+          wait_kind?: never;
           wait_reason?: string | null;
           wait_until?: string | null;
         };
@@ -740,14 +867,57 @@ export type Database = {
       };
     };
     Views: {
-      [_ in never]: never;
+      budgets_now: {
+        Row: {
+          agent_type: string | null;
+          id: string;
+          per: string;
+          stack_id: string | null;
+          tokens: number | null;
+          usd: number | null;
+          used_tokens: number | null;
+          used_usd: number | null;
+        };
+        ComputedFields: never;
+        Relationships: [
+          {
+            foreignKeyName: "budgets_stack_id_fkey";
+            columns: ["stack_id"];
+            isOneToOne: false;
+            referencedRelation: "agent_stacks";
+            referencedColumns: ["id"];
+          },
+        ];
+      };
+      spending: {
+        Row: {
+          agent_type: string;
+          calls: number | null;
+          cost_usd: number | null;
+          failed: number | null;
+          hour: string | null;
+          model: string;
+          provider: string;
+          simulated: boolean;
+          stack_id: string;
+          tokens_cached: number | null;
+          tokens_in: number | null;
+          tokens_out: number | null;
+        };
+        ComputedFields: never;
+        Relationships: [];
+      };
     };
     Functions: {
       begin_runs: { Args: { request: Json }; Returns: Json };
+      blink: { Args: { request: Json }; Returns: Json };
       claim_due_stacks: { Args: { request: Json }; Returns: Json };
       commit_runs: { Args: { request: Json }; Returns: Json };
+      figures: { Args: { request?: Json }; Returns: Json };
       heartbeat: { Args: { request: Json }; Returns: Json };
+      inspect: { Args: { request?: Json }; Returns: Json };
       prune: { Args: { request: Json }; Returns: Json };
+      report_breakers: { Args: { request: Json }; Returns: Json };
       verbs_version: { Args: { request?: Json }; Returns: Json };
     };
     Enums: {

@@ -117,7 +117,8 @@ def test_the_command_line_s_page_lists_the_same_exit_codes() -> None:
     assert [int(code) for code in codes] == [code.value for code in ExitCode]
 
 
-def test_every_setting_is_listed_with_its_default_and_its_environment() -> None:
+def test_every_setting_is_listed_with_its_default_and_its_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("STACKBEAT_OFFLINE", raising=False)
     rows = re.findall(r"^\| `([\w.]+)` \| ([^|]*) \| ([^|]*)\| [^|]*\|$", page("configuration.md"), re.MULTILINE)
     listed = {key: (default.strip().strip("`"), set(re.findall(r"`(\w+)`", names))) for key, default, names in rows}
     environment: dict[str, set[str]] = {}

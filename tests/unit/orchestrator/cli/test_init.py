@@ -74,7 +74,7 @@ def settings(section: type[BaseModel], path: tuple[str, ...] = ()) -> Iterator[t
         if isinstance(inner, type) and issubclass(inner, BaseModel) and inner is not Latency:
             yield from settings(inner, (*path, name))
         else:
-            yield (*path, name), None if field.is_required() else field.get_default(call_default_factory=True)
+            yield (*path, name), None if field.is_required() else field.default
 
 
 def lines_of_the_example() -> dict[tuple[str, ...], tuple[str, str]]:
@@ -88,7 +88,15 @@ def lines_of_the_example() -> dict[tuple[str, ...], tuple[str, str]]:
     return found
 
 
-SETTINGS = dict(settings(Config))
+SETTINGS = dict(settings(Config)) | {("models", "offline"): False}  # its default is the environment's
+
+
+@pytest.fixture(autouse=True)
+def online(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The example names real providers; none of them is asked here."""
+    monkeypatch.delenv("STACKBEAT_OFFLINE", raising=False)
+
+
 EXAMPLE = lines_of_the_example()
 
 
