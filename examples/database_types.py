@@ -526,6 +526,7 @@ class PublicProjectIdeasUpdate(TypedDict):
 
 class PublicStackSchedule(BaseModel):
     by_hand: bool = Field(alias="by_hand")
+    claim: Optional[int] = Field(alias="claim")
     claimed_at: Optional[datetime.datetime] = Field(alias="claimed_at")
     due_at: Optional[datetime.datetime] = Field(alias="due_at")
     fence: int = Field(alias="fence")
@@ -540,6 +541,7 @@ class PublicStackSchedule(BaseModel):
 
 class PublicStackScheduleInsert(TypedDict):
     by_hand: NotRequired[Annotated[bool, Field(alias="by_hand")]]
+    claim: NotRequired[Annotated[Optional[int], Field(alias="claim")]]
     claimed_at: NotRequired[Annotated[Optional[datetime.datetime], Field(alias="claimed_at")]]
     due_at: NotRequired[Annotated[Optional[datetime.datetime], Field(alias="due_at")]]
     fence: NotRequired[Annotated[int, Field(alias="fence")]]
@@ -554,6 +556,7 @@ class PublicStackScheduleInsert(TypedDict):
 
 class PublicStackScheduleUpdate(TypedDict):
     by_hand: NotRequired[Annotated[bool, Field(alias="by_hand")]]
+    claim: NotRequired[Annotated[Optional[int], Field(alias="claim")]]
     claimed_at: NotRequired[Annotated[Optional[datetime.datetime], Field(alias="claimed_at")]]
     due_at: NotRequired[Annotated[Optional[datetime.datetime], Field(alias="due_at")]]
     fence: NotRequired[Annotated[int, Field(alias="fence")]]

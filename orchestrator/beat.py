@@ -66,12 +66,12 @@ class Loop:
 
     async def _beat(self, cause: str) -> None:
         started, most = anyio.current_time(), min(self.fleet.free, MOST_PER_CLAIM)
-        with self.heart.claiming():
+        with self.heart.claiming() as number:
             claim = await self.store.claim(
                 most=most,
                 lease_ms=self.rhythm.lease_ms,
                 cadence_ms=self.rhythm.cadence_ms,
-                renewed_at=self.heart.renewed_at,
+                number=number,
                 fleet_slots=self.rhythm.fleet_slots,
             )
             for claimed in claim.stacks:
@@ -92,7 +92,7 @@ class Loop:
         )
         # The slot is taken here, not in the task: the next claim must already know of it.
         if self.fleet.enter(live):
-            self.crew.observer(LeaseLost(stack=str(claimed.stack_id), cause="it ran out and was claimed anew"))
+            self.crew.observer(LeaseLost(stack=str(claimed.stack_id), cause="somebody else had it meanwhile"))
         self.group.start_soon(self._cycle, claimed, claim.around, live)
 
     async def _cycle(self, claimed: ClaimedStack, around: Surroundings, live: LiveCycle) -> None:

@@ -116,6 +116,7 @@ async def open_engine(
             version=version("stackbeat"),
             every_s=config.heartbeat_s,
             lease_ms=rhythm.lease_ms,
+            wake=wake,
         )
         crew = Crew(
             agents=agents,

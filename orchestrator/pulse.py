@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 
 import anyio
 
@@ -13,14 +12,15 @@ from orchestrator.facts import LeaseLost, Observer
 from orchestrator.fleet import Fleet, Halt
 from orchestrator.store import Store, StoreError
 from orchestrator.verbs import Lease, Pulse
+from orchestrator.wake import Wake
 
 
 @dataclass(slots=True, kw_only=True)
 class Heart:
     """Beats every ``every_s`` under the worker's name.
 
-    ``renewed_at`` is the database's time of the last beat that renewed every lease this worker had. A claim carries
-    it, so that stacks at work here are not taken for a dead worker's when an outage outlives their leases.
+    Claims are numbered here. A beat names the leases that are lived by and the last claim that is over, so that the
+    database can give up leases whose claim's answer was lost, and only those: see ``heartbeat`` in the migrations.
     """
 
     store: Store
@@ -30,17 +30,21 @@ class Heart:
     version: str
     every_s: float
     lease_ms: int
-    renewed_at: datetime | None = None
-    _claiming: bool = False
+    wake: Wake
+    _claims: int = 0
+    _claims_over: int = 0
 
     @contextmanager
-    def claiming(self) -> Iterator[None]:
-        """While a claim is under way, and until its stacks are in the fleet, no beat can name all leases."""
-        self._claiming = True
+    def claiming(self) -> Iterator[int]:
+        """Number the next claim, which is over when its stacks are in the fleet or nobody waits for its answer.
+
+        One at a time.
+        """
+        self._claims += 1
         try:
-            yield
+            yield self._claims
         finally:
-            self._claiming = False
+            self._claims_over = self._claims
 
     async def run(self) -> None:
         """Beat until cancelled; a missed beat is a fact, the lease outlives some of them."""
@@ -53,17 +57,18 @@ class Heart:
 
     async def beat(self, *, stopping: bool = False) -> None:
         """One heartbeat; raises StoreError."""
-        leases, complete = self.fleet.leases(), not self._claiming
+        leases = self.fleet.leases()
         pulse = await self.store.heartbeat(
             leases,
+            claims=self._claims_over,
             name=self.name,
             version=self.version,
             slots=self.fleet.slots,
             lease_ms=self.lease_ms,
             stopping=stopping,
         )
-        if complete and pulse.renewed + len(pulse.lost) == len(leases):
-            self.renewed_at = pulse.now
+        if pulse.released:
+            self.wake.ring("released")
         self._apply(leases, pulse)
 
     def _apply(self, sent: tuple[Lease, ...], pulse: Pulse) -> None:

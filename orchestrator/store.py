@@ -10,7 +10,6 @@ import json
 import random
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
 from enum import StrEnum
 from typing import Any, TypeVar
 from uuid import UUID
@@ -100,13 +99,13 @@ class Store:
         most: int,
         lease_ms: int,
         cadence_ms: int,
-        renewed_at: datetime | None = None,
+        number: int | None = None,
         fleet_slots: int | None = None,
         stack_id: UUID | None = None,
     ) -> Claim:
         request: dict[str, Any] = {"max": most, "lease_ms": lease_ms, "cadence_ms": cadence_ms}
-        if renewed_at is not None:
-            request |= {"renewed_at": renewed_at.isoformat()}
+        if number is not None:
+            request |= {"claim": number}
         if fleet_slots is not None:
             request |= {"fleet_max": fleet_slots}
         if stack_id is not None:
@@ -134,7 +133,15 @@ class Store:
         return await self._call("commit_runs", request, Committed, persist=True)
 
     async def heartbeat(
-        self, leases: Sequence[Lease], *, name: str, version: str, slots: int, lease_ms: int, stopping: bool = False
+        self,
+        leases: Sequence[Lease],
+        *,
+        claims: int,
+        name: str,
+        version: str,
+        slots: int,
+        lease_ms: int,
+        stopping: bool = False,
     ) -> Pulse:
         request = {
             "name": name,
@@ -142,6 +149,7 @@ class Store:
             "slots": slots,
             "lease_ms": lease_ms,
             "leases": [{"stack_id": str(lease.stack_id), "fence": lease.fence} for lease in leases],
+            "claims": claims,
             "stopping": stopping,
         }
         return await self._call("heartbeat", request, Pulse)

@@ -126,7 +126,7 @@ class Pulse(Answer):
     """A lease neither renewed nor lost had its row locked: the next heartbeat renews it."""
 
     now: AwareDatetime
-    renewed: int
+    released: int = 0
     lost: tuple[UUID, ...] = ()
     halted: tuple[HaltedStack, ...] = ()
 

@@ -629,6 +629,7 @@ export type Database = {
       stack_schedule: {
         Row: {
           by_hand: boolean;
+          claim: number | null;
           claimed_at: string | null;
           due_at: string | null;
           fence: number;
@@ -643,6 +644,7 @@ export type Database = {
         ComputedFields: never;
         Insert: {
           by_hand?: boolean;
+          claim?: number | null;
           claimed_at?: string | null;
           due_at?: string | null;
           fence?: number;
@@ -656,6 +658,7 @@ export type Database = {
         };
         Update: {
           by_hand?: boolean;
+          claim?: number | null;
           claimed_at?: string | null;
           due_at?: string | null;
           fence?: number;

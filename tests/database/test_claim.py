@@ -26,10 +26,13 @@ async def test_a_claimed_stack_is_nobody_elses_until_the_lease_ends(db):
     assert second[0]["fence"] == first[0]["fence"] + 1
 
 
-async def heartbeat(db, worker, *leases):
-    return await db.verb(
-        "heartbeat", worker=worker, name="one", version="1", slots=1, lease_ms=15000, leases=list(leases)
-    )
+async def heartbeat(db, worker, *leases, **more):
+    request = {"name": "one", "version": "1", "slots": 1, "lease_ms": 15000, "leases": list(leases), **more}
+    return await db.verb("heartbeat", worker=worker, **request)
+
+
+def lease(stack):
+    return {"stack_id": stack["stack_id"], "fence": stack["fence"]}
 
 
 async def test_a_claim_does_not_take_over_from_its_own_worker(db):
@@ -37,40 +40,97 @@ async def test_a_claim_does_not_take_over_from_its_own_worker(db):
     me = str(uuid.uuid4())
     await db.set_clock("2026-01-01T00:00:00Z")
     await db.stack()
-    [first] = await db.claim(me)
+    [first] = await db.claim(me, claim=1)
     await db.pass_time(15.1)
-    assert await db.claim(me) == []
-    assert await db.claim(me, renewed_at="2025-12-31T23:59:59Z") == []
-    assert await db.claim(me, renewed_at="2026-01-01T00:00:00Z") == [], "this very renewal gave the lease its end"
-    [second] = await db.claim(str(uuid.uuid4()), renewed_at="2025-12-31T23:59:59Z")
+    assert await db.claim(me, claim=2) == []
+    [second] = await db.claim(str(uuid.uuid4()), claim=1)
     assert second["fence"] == first["fence"] + 1
 
 
-async def test_a_claim_whose_answer_was_lost_is_made_again_when_its_lease_has_ended(db):
-    """The worker has renewed its leases since, and this one was not among them."""
+async def test_the_heartbeat_after_a_lost_answer_gives_the_lease_back(db):
+    """The claim is over, and the worker does not name what it brought: no run lives there."""
     me = str(uuid.uuid4())
     await db.set_clock("2026-01-01T00:00:00Z")
+    await db.stack()
+    [lost] = await db.claim(me, claim=1)
+    assert (await heartbeat(db, me, claims=0))["released"] == 0, "its answer may still be on the way"
+    assert await db.claim(me, claim=2) == []
+    assert (await heartbeat(db, me, claims=2))["released"] == 1
+    [again] = await db.claim(me, claim=3)
+    assert again["fence"] == lost["fence"] + 1
+
+
+async def test_what_a_worker_gives_up_ends_with_its_lease(db):
+    """A cycle broke, or its worker leaves without having reached the database in time."""
+    me = str(uuid.uuid4())
     stack = await db.stack()
-    await db.claim(me)
-    await db.pass_time(3)
-    renewed_at = (await heartbeat(db, me))["now"]
-    assert await db.claim(me, renewed_at=renewed_at) == [], "the lease has not ended"
-    await db.pass_time(12.1)
-    assert [s["stack_id"] for s in await db.claim(me, renewed_at=renewed_at)] == [str(stack)]
+    todo = await db.one("insert into todos (stack_id, content) values ($1, 'build it') returning id", stack)
+    [claimed] = await db.claim(me, claim=1)
+    await db.begin(claimed, item={"kind": "todo", "ids": [str(todo)]})
+    person = await asyncpg.connect(db.endpoint.dsn(Login.OWNER))
+    async with person.transaction():
+        await person.execute("update todos set priority = 9")
+        assert (await heartbeat(db, me, claims=1))["released"] == 0, "it waits for nobody"
+    await person.close()
+    assert (await heartbeat(db, me, claims=1, stopping=True))["released"] == 1
+    assert await db.one("select (status, attempts)::text from todos") == "(pending,1)"
+    assert await db.one("select status from agent_executions") == "abandoned"
+    assert await db.one("select count(*) from stack_schedule where lease_owner is not null") == 0
+
+
+async def test_a_heartbeat_that_is_delivered_late_releases_nothing_that_was_claimed_since(db):
+    me = str(uuid.uuid4())
+    await db.stack()
+    [first] = await db.claim(me, claim=1)
+    assert (await heartbeat(db, me, lease(first), claims=1))["released"] == 0
+    await db.commit(settlements=(lease(first) | {"wakes": first["wakes"], "due_in_ms": 0},))
+    [second] = await db.claim(me, claim=2)
+    pulse = await heartbeat(db, me, lease(first), claims=1)
+    assert (pulse["released"], pulse["lost"]) == (0, [first["stack_id"]])
+    assert (await heartbeat(db, me, lease(second), claims=2)) | {"now": None} == {
+        "v": 2, "now": None, "renewed": 1, "released": 0, "lost": [], "halted": [],
+    }  # fmt: skip
+    assert await db.one("select (lease_owner, claim)::text from stack_schedule") == f"({me},2)"
+
+
+async def test_a_lease_under_an_older_fence_is_not_lived_by(db):
+    """The worker still winds its old cycle down, and the answer that brought the stack back was lost."""
+    me, other = str(uuid.uuid4()), str(uuid.uuid4())
+    await db.set_clock("2026-01-01T00:00:00Z")
+    await db.stack()
+    [first] = await db.claim(me, claim=1)
+    await db.pass_time(15.1)
+    [taken] = await db.claim(other, claim=1)
+    await db.commit(settlements=(lease(taken) | {"wakes": taken["wakes"], "due_in_ms": 0},))
+    await db.claim(me, claim=2)
+    pulse = await heartbeat(db, me, lease(first), claims=2)
+    assert (pulse["released"], pulse["lost"]) == (1, [first["stack_id"]])
+
+
+async def test_a_worker_that_does_not_count_its_claims_gets_an_ended_lease_back(db):
+    """A tick by hand, or a daemon from before claims were numbered: nothing else would release it."""
+    me = str(uuid.uuid4())
+    await db.set_clock("2026-01-01T00:00:00Z")
+    await db.stack()
+    [first] = await db.claim(me)
+    await db.pass_time(15.1)
+    [second] = await db.claim(me)
+    assert second["fence"] == first["fence"] + 1
 
 
 async def test_a_heartbeat_says_how_many_leases_it_renewed(db):
-    """One that somebody holds is neither renewed nor lost."""
+    """One that somebody holds is neither renewed nor lost, and not released."""
     me = str(uuid.uuid4())
-    for n in range(3):
+    for n in range(4):
         await db.stack(f"Stack {n}")
-    leases = [{"stack_id": s["stack_id"], "fence": s["fence"]} for s in await db.claim(me)]
+    leases = [lease(stack) for stack in await db.claim(me, claim=1)]
     other = await asyncpg.connect(db.endpoint.dsn(Login.OWNER))
+    held = [row["stack_id"] for row in (leases[0], leases[3])]
     async with other.transaction():
-        await other.execute("select from stack_schedule where stack_id = $1 for update", leases[0]["stack_id"])
-        pulse = await heartbeat(db, me, leases[0], leases[1], leases[2] | {"fence": 0})
+        await other.execute("select from stack_schedule where stack_id = any ($1) for update", held)
+        pulse = await heartbeat(db, me, leases[0], leases[1], leases[2] | {"fence": 0}, claims=1)
     await other.close()
-    assert (pulse["renewed"], pulse["lost"]) == (1, [leases[2]["stack_id"]])
+    assert (pulse["renewed"], pulse["released"], pulse["lost"]) == (1, 1, [leases[2]["stack_id"]])
 
 
 async def test_two_daemons_at_once_share_the_stacks_without_overlap(db):

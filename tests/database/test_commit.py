@@ -426,13 +426,3 @@ async def test_a_commit_told_twice_leaves_what_runs_by_then_in_the_activity(db):
     told_twice = await db.commit(first)
     assert told_twice["verdicts"] == {first["run_id"]: "done"}
     assert "builder" in await db.one("select activity from stack_status")
-
-
-async def test_a_begin_that_arrives_after_its_cycle_settled_begins_nothing(db):
-    stack = await db.stack()
-    todo = await db.one("insert into todos (stack_id, content) values ($1, 'build it') returning id", stack)
-    [claimed] = await db.claim()
-    await db.commit(settlements=(settlement(claimed),))
-    late = await db.begin(claimed, item={"kind": "todo", "ids": [str(todo)]})
-    assert late["answer"]["verdict"] == "stale"
-    assert await db.one("select status from todos") == "pending"

@@ -44,6 +44,8 @@ class Watch:
         if verb == "claim_due_stacks":
             self._claimable = claimable(world)
             self._own = self._running_of(body["worker"])
+        elif verb == "heartbeat":
+            self._own = self._running_of(body["worker"], [lease["stack_id"] for lease in body["leases"]])
         elif verb == "begin_runs":
             query = """select a.id::text, a.execution_state, s.lease_owner::text, s.fence
               from public.agent_stacks a join public.stack_schedule s on s.stack_id = a.id
@@ -61,14 +63,18 @@ class Watch:
                     self.world.find(f"stack {stack['stack_id']} was claimed while it was not due or somebody's")
             for run in sorted(self._own - self._running_of(body["worker"])):
                 self.world.find(f"run {run} was taken over by the very worker that had it")
+        elif verb == "heartbeat":
+            for run in sorted(self._own - self._running_of(body["worker"])):
+                self.world.find(f"run {run} was given up though its worker lives by its stack")
         elif verb == "begin_runs":
             self._after_begin(body, answer)
         elif verb == "commit_runs":
             self._after_commit(body, answer)
 
-    def _running_of(self, worker: str) -> set[str]:
-        query = "select id::text from public.agent_executions where worker_id = %s and status = 'running'"
-        return {row[0] for row in self.world.database.ask(query, (worker,))}
+    def _running_of(self, worker: str, stacks: list[str] | None = None) -> set[str]:
+        query = """select id::text from public.agent_executions
+          where worker_id = %s and status = 'running' and (%s::uuid[] is null or stack_id = any (%s::uuid[]))"""
+        return {row[0] for row in self.world.database.ask(query, (worker, stacks, stacks))}
 
     def _after_begin(self, body: dict[str, Any], answer: dict[str, Any]) -> None:
         verdicts = {run["run_id"]: run["verdict"] for run in answer["runs"]}

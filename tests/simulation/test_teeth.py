@@ -17,11 +17,15 @@ WITHIN = 60
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sabotage:
-    """Replaces pieces of one SQL function; ``shows`` is how a finding about it may begin."""
+    """Replaces pieces of one SQL function.
+
+    ``shows`` is how a finding about it may begin; what takes a rare history begins at a seed that has it.
+    """
 
     function: str
     pieces: tuple[tuple[str, str], ...]
     shows: tuple[str, ...]
+    since: int = 0
 
 
 SABOTAGES = {
@@ -59,8 +63,19 @@ SABOTAGES = {
     ),
     "a worker's late claim takes over from its own runs": Sabotage(
         function="public.claim_due_stacks",
-        pieces=(("or s.lease_expires_at < known_until", "or true"),),
+        pieces=(("s.lease_owner is distinct from me or s.claim is null", "true"),),
         shows=("run ",),
+    ),
+    "a heartbeat gives up what its worker lives by": Sabotage(
+        function="internal.release_leases",
+        pieces=(("l.id = h.stack_id and l.fence = h.fence", "false"),),
+        shows=("run ",),
+    ),
+    "a phantom outlives its cycle": Sabotage(
+        function="public.commit_runs",
+        pieces=(("perform internal.release_work(phantoms, 'stale')", "null"),),
+        shows=("a live run without its lease", "run "),
+        since=4731,
     ),
     "a ledger row is refused with its run": Sabotage(
         function="internal.keep_ledger",
@@ -87,7 +102,7 @@ def sabotaged(server: Server, name: str, sabotage: Sabotage) -> Iterator[Databas
 def test_a_missing_guard_is_noticed(what: str, server: Server) -> None:
     sabotage = SABOTAGES[what]
     with sabotaged(server, f"teeth_{list(SABOTAGES).index(what)}", sabotage) as database:
-        verdict = find_first(range(WITHIN), database)
+        verdict = find_first(range(sabotage.since, sabotage.since + WITHIN), database)
     assert verdict is not None, f"{WITHIN} histories did not notice: {what}"
     print(f"{what}: seed {verdict.seed}, {verdict.findings[0]}")
     first = verdict.findings[0].partition(": ")[2]

@@ -24,6 +24,7 @@ from orchestrator.pulse import Heart
 from orchestrator.retention import Sweeper
 from orchestrator.store import Store, StoreError, StoreFault
 from orchestrator.verbs import Claim, Committed, CommitVerdict, FinishedRun, RunStatus, Settlement
+from orchestrator.wake import Wake
 
 NOW = "2026-11-22T10:00:00+00:00"
 STACK, OTHER, RUN, RUN_2 = UUID(int=1), UUID(int=2), UUID(int=11), UUID(int=12)
@@ -144,7 +145,7 @@ async def test_whoever_says_that_the_store_is_away_is_heard_when_it_is_back(verb
         seen.append(verb)
         if len(seen) < 3:
             return unreachable(verb, request)
-        return httpx.Response(200, json={"v": 1, "now": NOW, "renewed": 0, "lost": [], "halted": [], "deleted": {}})
+        return httpx.Response(200, json={"v": 1, "now": NOW, "released": 0, "lost": [], "halted": [], "deleted": {}})
 
     async with store_over(answer, observe) as store, anyio.create_task_group() as group:
         group.start_soon(_heart(store).run if verb == "heartbeat" else _sweeper(store).run)
@@ -156,7 +157,28 @@ async def test_whoever_says_that_the_store_is_away_is_heard_when_it_is_back(verb
 
 
 def _heart(store: Store) -> Heart:
-    return Heart(store=store, fleet=Fleet(1), observer=ignore, name="n", version="1", every_s=0.01, lease_ms=1_000)
+    return Heart(
+        store=store, fleet=Fleet(1), observer=ignore, name="n", version="1", every_s=0.01, lease_ms=1_000, wake=Wake()
+    )
+
+
+async def test_a_heartbeat_says_which_claims_are_over() -> None:
+    requests: list[dict[str, Any]] = []
+
+    def answer(_: str, request: dict[str, Any]) -> httpx.Response:
+        requests.append(request)
+        return httpx.Response(200, json={"v": 2, "now": NOW, "released": len(requests) - 1, "lost": [], "halted": []})
+
+    async with store_over(answer, ignore) as store:
+        heart = _heart(store)
+        with heart.claiming() as first:
+            await heart.beat()
+        with pytest.raises(StoreError), heart.claiming() as second:
+            raise StoreError(StoreFault.AWAY, "the answer was lost")
+        await heart.beat()
+    assert (first, second) == (1, 2)
+    assert [request["claims"] for request in requests] == [0, 2]
+    assert await heart.wake.wait(60) == "released", "what was given up is claimed at once"
 
 
 def _sweeper(store: Store) -> Sweeper:
