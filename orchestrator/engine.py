@@ -62,6 +62,7 @@ class Engine:
         return Vitals(
             slots=self.fleet.slots,
             slots_free=self.fleet.free,
+            due=self.heart.due,
             begin_wait_s=self.committer.begins_wait_s(),
             commit_wait_s=self.committer.commits_wait_s(),
             backlog_s=self.store.contact.backlog_s(),

@@ -21,6 +21,7 @@ class Heart:
 
     Claims are numbered here. A beat names the leases that are lived by and the last claim that is over, so that the
     database can give up leases whose claim's answer was lost, and only those: see ``heartbeat`` in the migrations.
+    ``due`` is how many stacks anybody could have claimed at the last beat.
     """
 
     store: Store
@@ -31,6 +32,7 @@ class Heart:
     every_s: float
     lease_ms: int
     wake: Wake
+    due: int = 0
     _claims: int = 0
     _claims_over: int = 0
 
@@ -67,6 +69,7 @@ class Heart:
             lease_ms=self.lease_ms,
             stopping=stopping,
         )
+        self.due = pulse.due
         if pulse.released:
             self.wake.ring("released")
         self._apply(leases, pulse)

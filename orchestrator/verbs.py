@@ -127,6 +127,7 @@ class Pulse(Answer):
 
     now: AwareDatetime
     released: int = 0
+    due: int = 0
     lost: tuple[UUID, ...] = ()
     halted: tuple[HaltedStack, ...] = ()
 

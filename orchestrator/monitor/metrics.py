@@ -289,6 +289,7 @@ class _Vital(Collector):
         vitals = self._read()
         yield _sample("slots", "Stacks this daemon may work on at once.", vitals.slots)
         yield _sample("slots_free", "Slots without a stack.", vitals.slots_free)
+        yield _sample("stacks_due", "Stacks that were due and nobody's at the last heartbeat.", vitals.due)
         waits = GaugeMetricFamily(
             "stackbeat_queue_oldest_seconds", "How long the oldest unanswered run has been waiting.", labels=["verb"]
         )

@@ -15,6 +15,7 @@ class Vitals:
 
     slots: int
     slots_free: int
+    due: int
     begin_wait_s: float
     commit_wait_s: float
     backlog_s: float

@@ -84,9 +84,10 @@ begin
 end $$;
 
 -- {v, worker, name, version, slots, lease_ms, leases: [{stack_id, fence}], claims?, stopping?}
--- -> {v, now, renewed, released, lost: [stack_id], halted: [{stack_id, execution_state}]}
+-- -> {v, now, renewed, released, due, lost: [stack_id], halted: [{stack_id, execution_state}]}
 -- A lease that is neither renewed nor lost is one whose row is locked right now, by its own worker's call or by a person: it is
 -- renewed at the next beat. `claims` is the number of the worker's last claim whose answer it no longer waits for.
+-- `due` counts the stacks that anybody could claim now.
 create or replace function public.heartbeat(request jsonb) returns jsonb
 language plpgsql set search_path = '' as $$
 declare
@@ -110,7 +111,10 @@ begin
       order by h.stack_id for no key update of h skip locked);
   get diagnostics renewed = row_count;
   released := internal.release_leases(me, leases, (request ->> 'claims')::bigint);
-  return jsonb_build_object('v', 2, 'now', t, 'renewed', renewed, 'released', released,
+  return jsonb_build_object('v', 2, 'now', t, 'renewed', renewed, 'released', released, 'due', (
+      select count(*) from public.agent_stacks a join public.stack_schedule s on s.stack_id = a.id
+      where a.execution_state = 'running' and s.due_at <= t and coalesce(s.lease_expires_at, '-infinity') <= t),
+   
     'lost', (
       select coalesce(jsonb_agg(l.id), '[]') from unnest(leases) l left join public.stack_schedule h on h.stack_id = l.id
       where h.stack_id is null or h.fence <> l.fence or h.lease_owner is distinct from me),

@@ -88,7 +88,7 @@ async def test_a_heartbeat_that_is_delivered_late_releases_nothing_that_was_clai
     pulse = await heartbeat(db, me, lease(first), claims=1)
     assert (pulse["released"], pulse["lost"]) == (0, [first["stack_id"]])
     assert (await heartbeat(db, me, lease(second), claims=2)) | {"now": None} == {
-        "v": 2, "now": None, "renewed": 1, "released": 0, "lost": [], "halted": [],
+        "v": 2, "now": None, "renewed": 1, "released": 0, "due": 0, "lost": [], "halted": [],
     }  # fmt: skip
     assert await db.one("select (lease_owner, claim)::text from stack_schedule") == f"({me},2)"
 
@@ -116,6 +116,18 @@ async def test_a_worker_that_does_not_count_its_claims_gets_an_ended_lease_back(
     await db.pass_time(15.1)
     [second] = await db.claim(me)
     assert second["fence"] == first["fence"] + 1
+
+
+async def test_a_heartbeat_says_how_many_stacks_anybody_could_claim(db):
+    await db.set_clock("2026-01-01T00:00:00Z")
+    for n in range(3):
+        await db.stack(f"Stack {n}")
+    await db.stack("Idle", "idle")
+    assert (await heartbeat(db, uuid.uuid4()))["due"] == 3
+    await db.claim(max=2)
+    assert (await heartbeat(db, uuid.uuid4()))["due"] == 1
+    await db.pass_time(15.1)
+    assert (await heartbeat(db, uuid.uuid4()))["due"] == 3, "the leases have ended"
 
 
 async def test_a_heartbeat_says_how_many_leases_it_renewed(db):

@@ -162,9 +162,11 @@ async def test_what_waits_is_seen_while_it_waits(world: World) -> None:
             await asked.wait()
             assert await watch.value("stackbeat_slots_free") == 0
         await watch.until_value("stackbeat_backlog_seconds", lambda seconds: seconds > 0.5)
+        await watch.until_value("stackbeat_stacks_due", lambda stacks: stacks == 1)
         answer.set()
         await world.until("select count(*) = 2 from public.agent_traces where action = 'talk'")
         await watch.until_value("stackbeat_backlog_seconds", lambda seconds: seconds == 0)
+        await watch.until_value("stackbeat_stacks_due", lambda stacks: stacks == 0)
 
 
 async def test_a_lease_that_somebody_else_had_meanwhile_is_a_lost_one(world: World) -> None:

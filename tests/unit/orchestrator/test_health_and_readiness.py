@@ -14,7 +14,9 @@ from orchestrator.monitor.endpoints import Monitor
 from orchestrator.monitor.vitals import Bounds, Vitals, what_is_missing, what_is_stuck
 
 BOUNDS = Bounds(lease_s=15, cadence_s=10, request_timeout_s=10)
-WELL = Vitals(slots=200, slots_free=150, begin_wait_s=0, commit_wait_s=0, backlog_s=0, contact_age_s=1.25, loop_age_s=5)
+WELL = Vitals(
+    slots=200, slots_free=150, due=0, begin_wait_s=0, commit_wait_s=0, backlog_s=0, contact_age_s=1.25, loop_age_s=5
+)
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ REFERENCE = Path(__file__).parents[3] / "docs" / "observability.md"
 # Before the first scrape, after the last one, and what is counted call by call.
 WITHOUT_A_METRIC = {MonitorServed, DaemonStopped, PriceUnknown, PromptRead}
 VITALS = Vitals(
-    slots=200, slots_free=150, begin_wait_s=0.5, commit_wait_s=1.5, backlog_s=0, contact_age_s=2.5, loop_age_s=3
+    slots=200, slots_free=150, due=7, begin_wait_s=0.5, commit_wait_s=1.5, backlog_s=0, contact_age_s=2.5, loop_age_s=3
 )
 AWAY = StoreAway(verb="heartbeat", error="down", retry_s=1)
 
