@@ -76,6 +76,9 @@ class Reader:
                     await _Stream(connection.pgconn, self._catalogue, self._session, self._hub).follow()
             except _BROKEN as error:
                 logger.warning("realtime: the stream of changes broke off and is being reopened: %s", error)
+            except Exception:
+                # The API lives as long as this does: whatever is met here must not end it.
+                logger.exception("realtime: the reader of changes broke and begins anew")
             finally:
                 self._hub.end_streaming()
             await anyio.sleep(RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any, Final
@@ -13,6 +14,8 @@ from minibase.rest.catalogue.assemble import CatalogueRows, assemble
 from minibase.rest.catalogue.values import Catalogue
 from minibase.rest.database.connection import Connection, DatabaseAwayError, DatabaseError, Message
 from minibase.rest.query.statement import array_literal
+
+logger = logging.getLogger(__name__)
 
 # Where the database is away: first soon, then seldom.
 FIRST_DELAY: Final = 0.05
@@ -31,6 +34,7 @@ class CatalogueWatch:
         self.snapshot: Catalogue | None = None
         self.loaded = anyio.Event()
         self._dsn = dsn
+        self._delay = FIRST_DELAY
         exposed = array_literal(tuple(schemas)).encode()
         self._queries = [
             _query("relations", exposed),
@@ -42,21 +46,24 @@ class CatalogueWatch:
 
     async def run(self) -> None:
         """Watch until cancelled; a database that goes away is waited for, and the old snapshot stays meanwhile."""
-        delay = FIRST_DELAY
         while True:
             try:
-                connection = await Connection.open(self._dsn)
-            except DatabaseAwayError:
-                await anyio.sleep(delay)
-                delay = min(delay * 2, LONGEST_DELAY)
-                continue
-            delay = FIRST_DELAY
-            try:
-                await self._follow(connection)
+                await self._watch()
             except (DatabaseAwayError, DatabaseError):
-                await anyio.sleep(delay)
-            finally:
-                await connection.close()
+                pass
+            except Exception:
+                # The API lives as long as this does: whatever is met here must not end it.
+                logger.exception("rest: the catalogue's watch broke and begins anew")
+            await anyio.sleep(self._delay)
+            self._delay = min(self._delay * 2, LONGEST_DELAY)
+
+    async def _watch(self) -> None:
+        connection = await Connection.open(self._dsn)
+        self._delay = FIRST_DELAY
+        try:
+            await self._follow(connection)
+        finally:
+            await connection.close()
 
     async def _follow(self, connection: Connection) -> None:
         # Listening comes first: a change between the two is then heard and costs one load too many.
