@@ -103,6 +103,11 @@ class RealProvider(Section):
     def has_key(self) -> bool:
         return self.api_key is not None and bool(self.api_key.get_secret_value().strip())
 
+    @property
+    def shown_key(self) -> str:
+        """What the provider is shown. The SDKs want a key even where there is none, and HTTP has no empty one."""
+        return self.api_key.get_secret_value().strip() if self.api_key and self.has_key else "none"
+
 
 class Groq(RealProvider):
     small: str = "openai/gpt-oss-20b"
@@ -318,9 +323,11 @@ def _read_environment(environ: Mapping[str, str], endpoints: Iterable[str]) -> d
     return values
 
 
-def key_name(endpoint: str) -> str:
-    """The environment variable that holds the key of an endpoint."""
-    return f"STACKBEAT_{endpoint.upper().replace('-', '_')}_API_KEY"
+def key_name(provider: str) -> str:
+    """The environment variable that holds the key of a provider or an endpoint."""
+    if provider in {ProviderName.GROQ, ProviderName.OPENAI}:
+        return f"{provider.upper()}_API_KEY"
+    return f"STACKBEAT_{provider.upper().replace('-', '_')}_API_KEY"
 
 
 def _endpoints_of(file: Mapping[str, Any]) -> Iterable[str]:
@@ -471,7 +478,7 @@ def _check_providers(models: Models) -> None:
         raise ConfigError("models.order names replay but no recording: set STACKBEAT_REPLAY_FILE")
     for name, provider in ((ProviderName.GROQ, models.groq), (ProviderName.OPENAI, models.openai)):
         if name in models.order and not provider.has_key:
-            raise ConfigError(f"models.order names {name} but {name.upper()}_API_KEY is not set")
+            raise ConfigError(f"models.order names {name} but {key_name(name)} is not set")
 
 
 def check_offline(models: Models) -> None:

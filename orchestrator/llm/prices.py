@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import lru_cache
+from itertools import product
 
 from genai_prices import Usage, calc_price
 
@@ -44,23 +45,27 @@ class Prices:
         return Cost(usd=_at(self.default, reply), known=False) if listed is None else Cost(usd=listed)
 
     def most_per_million(self, provider: str, model: str) -> tuple[Decimal, Decimal]:
-        """US dollars that a million tokens of a prompt, none of them cached, and of a reply cost at most."""
+        """US dollars that a million tokens of a prompt, cached or not, and of a reply cost at most."""
         own = self.own.get(f"{provider}/{model}") or self.own.get(f"{provider}/*")
         if own is None and (listed := _most_listed(provider, model)) is not None:
             return listed
         price = own or self.default
-        return Decimal(str(price.input)), Decimal(str(price.output))
+        return Decimal(str(max(price.input, price.cached or 0))), Decimal(str(price.output))
 
 
 @lru_cache(maxsize=1_000)
 def _most_listed(provider: str, model: str) -> tuple[Decimal, Decimal] | None:
-    """Long prompts may have a price of their own; the dearer counts."""
-    asked = (Reply(text="", finish_reason=None, tokens_in=size) for size in (1_000, MILLION))
-    short, long = (_listed(provider, model, reply) for reply in asked)
-    reply = _listed(provider, model, Reply(text="", finish_reason=None, tokens_out=MILLION))
-    if short is None or long is None or reply is None:
-        return None
-    return max(short * 1_000, long), reply
+    """A long prompt may have a price of its own, for itself, for what is cached of it, and for the reply."""
+    prompts, replies = [], []
+    for size, cached in product((1_000, MILLION), (False, True)):
+        asked = Reply(text="", finish_reason=None, tokens_in=size, tokens_cached=size if cached else 0)
+        prompt = _listed(provider, model, asked)
+        both = _listed(provider, model, replace(asked, tokens_out=MILLION))
+        if prompt is None or both is None:
+            return None
+        prompts.append(prompt * MILLION / size)
+        replies.append(both - prompt)
+    return max(prompts), max(replies)
 
 
 def _at(price: Price, reply: Reply) -> Decimal:

@@ -25,7 +25,6 @@ from orchestrator.plain_text import plain_text
 _NOT_JSON = "answered with text that is not JSON; check its base URL"
 AWAY_STATUSES = frozenset({408, 409, 429, 498})
 DENIED_STATUSES = frozenset({401, 403, 404})
-NO_KEY = "none"  # the SDK wants one, and an empty one makes a header that HTTP does not have
 MOST_TOKENS = 1_000_000_000  # beyond it a count is nonsense, and no integer column takes it
 # Providers name the customer in their errors (organization, project, part of the key), and everybody sees wait reasons.
 _CUSTOMER = re.compile(r"\b(?:sk|gsk|org|proj)[-_][\w*.…-]+")
@@ -193,10 +192,6 @@ def _http(
     return httpx.AsyncClient(timeout=timeout, limits=limits, transport=transport, follow_redirects=follow_redirects)
 
 
-def _key(settings: RealProvider) -> str:
-    return settings.api_key.get_secret_value() if settings.api_key else NO_KEY
-
-
 async def _nothing_to_close() -> None:
     pass
 
@@ -210,7 +205,7 @@ def _build(name: str, models: Models, simulate: Simulate) -> tuple[Provider, Cal
     if settings is not None:
         http = _http(settings, follow_redirects=not models.offline)  # which could lead anywhere
         open_sdk = groq_sdk if name == ProviderName.GROQ else openai_sdk
-        sdk = open_sdk(_key(settings), settings.base_url, http)
+        sdk = open_sdk(settings.shown_key, settings.base_url, http)
         return ChatProvider(sdk, name=name, settings=settings), http.aclose
     if name == ProviderName.SIMULATED:
         latency = models.simulated.latency

@@ -10,16 +10,36 @@ import pytest
 from llmock.scenarios import Fail
 from llmock.testing import LLMockServer
 
+from agents.simulated import simulate
 from orchestrator.config import Config
 from orchestrator.doctor.examine import examine_models
 from orchestrator.doctor.findings import Finding, Level
+from orchestrator.llm.catalogue import Listed
+from orchestrator.llm.providers import open_providers
 
 KEY = "gsk_this-is-the-key"
 
 
+class Doorkeeper:
+    """An ASGI application around llmock's that keeps what it was shown at the door."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+        self.state = app.state
+        self.shown: list[str | None] = []
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            shown = dict(scope["headers"]).get(b"authorization")
+            self.shown.append(None if shown is None else shown.decode())
+        await self.app(scope, receive, send)
+
+
 @pytest.fixture(scope="module")
 def server() -> Iterator[LLMockServer]:
-    with LLMockServer() as running:
+    running = LLMockServer()
+    running.app = Doorkeeper(running.app)
+    with running:
         yield running
 
 
@@ -92,3 +112,37 @@ async def test_a_provider_that_is_not_there_or_never_answers_is_a_warning() -> N
         )
     assert_told(first, Level.WARN, "http://127.0.0.1:9 cannot be reached", "check the network and the base_url")
     assert_told(second, Level.WARN, "did not answer in time", "check the network and the base_url")
+
+
+def box(server: LLMockServer, **settings: Any) -> dict[str, Any]:
+    """An endpoint of one's own, which is asked for a model that llmock lists."""
+    endpoint = {"base_url": server.base_url("together"), "small": "openai/gpt-oss-20b", "large": "openai/gpt-oss-20b"}
+    return {"order": ["my-box"], "endpoints": {"my-box": endpoint | settings}}
+
+
+@pytest.mark.parametrize("key", [None, "", "  ", KEY])
+async def test_an_endpoint_is_shown_what_the_daemon_will_show_it(provider: LLMockServer, key: str | None) -> None:
+    assert isinstance(provider.app, Doorkeeper)
+    settings = box(provider, api_key=key)
+    provider.app.shown.clear()
+    await ask(**settings)
+    async with open_providers(config(**settings).models, simulate) as (opened,):
+        assert isinstance(opened, Listed)
+        await opened.list_models()
+    doctors, daemons = provider.app.shown
+    assert doctors == daemons == f"Bearer {KEY if key == KEY else 'none'}"
+
+
+async def test_an_endpoint_without_a_key_is_not_said_to_have_one(provider: LLMockServer) -> None:
+    (finding,) = await ask(**box(provider, small="nope", large="nope"))
+    assert finding.said.startswith("no key is needed, but the provider does not list nope")
+    assert "[models.endpoints.my-box] small and large" in finding.todo
+
+
+async def test_an_endpoint_that_wants_a_key_is_told_its_variable(provider: LLMockServer) -> None:
+    provider.state.scenarios.add(Fail(401))
+    (finding,) = await ask(**box(provider))
+    assert_told(finding, Level.FAIL, "wants a key (HTTP 401)", "set STACKBEAT_MY_BOX_API_KEY to a valid key")
+    provider.state.scenarios.add(Fail(403))
+    (finding,) = await ask(**box(provider, api_key=KEY))
+    assert_told(finding, Level.FAIL, "does not accept the key", "set STACKBEAT_MY_BOX_API_KEY to a valid key")

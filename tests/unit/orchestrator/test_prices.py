@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 from decimal import Decimal
 
 import httpx
 import pytest
+from genai_prices.data_snapshot import get_snapshot
+from hypothesis import example, given
+from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from orchestrator.config import Endpoint, Price
 from orchestrator.facts import CallAttempted, Fact, PriceUnknown
 from orchestrator.llm.chain import Chain
-from orchestrator.llm.prices import Prices
+from orchestrator.llm.prices import MILLION, Prices
 from orchestrator.llm.providers import ChatProvider, openai_sdk
 from orchestrator.llm.values import Call, Prompt, Reply
 
@@ -45,6 +49,31 @@ def test_own_prices_go_before_the_table_and_the_default_is_for_the_rest(
 def test_a_provider_that_counts_more_cached_tokens_than_there_were_costs_no_less_than_nothing() -> None:
     odd = Reply(text="x", finish_reason="stop", tokens_in=10, tokens_out=0, tokens_cached=1_000_000)
     assert Prices(default=Price(input=1, output=1)).cost("box", "m", odd).usd == Decimal("0.00001")
+
+
+counts = st.integers(min_value=0, max_value=2_000_000)
+usds = st.floats(min_value=0, max_value=100)
+
+
+@given(st.builds(Price, input=usds, output=usds, cached=st.none() | usds), counts, counts, counts)
+@example(Price(input=1, output=1, cached=3), 1_000, 0, 1_000)
+def test_a_reservation_is_never_below_what_the_call_can_cost(price: Price, asked: int, said: int, cached: int) -> None:
+    for prices in (Prices(own={"box/m": price}), Prices(default=price)):
+        prompt, reply = prices.most_per_million("box", "m")
+        most = (asked * prompt + said * reply) / MILLION
+        told = Reply(text="x", finish_reason="stop", tokens_in=asked, tokens_out=said, tokens_cached=cached)
+        assert prices.cost("box", "m", told).usd <= most
+
+
+@pytest.mark.parametrize("provider", ["groq", "openai"])
+def test_nor_is_it_below_the_price_table_where_long_prompts_or_cached_ones_are_dearer(provider: str) -> None:
+    prices = Prices()
+    models = next(each.models for each in get_snapshot().providers if each.id == provider)
+    assert len(models) > 20
+    for model, asked, share in itertools.product(models, (1_000, 250_000, 1_000_000), (0, 1)):
+        prompt, reply = prices.most_per_million(provider, model.id)
+        told = Reply(text="x", finish_reason="stop", tokens_in=asked, tokens_out=1_000, tokens_cached=share * asked)
+        assert prices.cost(provider, model.id, told).usd <= (asked * prompt + 1_000 * reply) / MILLION, model.id
 
 
 class Word(BaseModel):
