@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import shutil
-import tempfile
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,15 +13,14 @@ import click
 
 from orchestrator.bench.beat import Ground, Shape, bench_beat, compare_plain
 from orchestrator.bench.control import bench_control
+from orchestrator.cli.bench_live import live
 from orchestrator.cli.daemon import daemon_settings, told_to_people
 from orchestrator.cli.door import one_sentence
-from orchestrator.cli.embedded import discard_data, open_minibase
 from orchestrator.cli.errors import CliError, ExitCode
+from orchestrator.cli.ground import open_ground
 from orchestrator.cli.output import json_option, print_json
-from orchestrator.cli.packaged import find_packaged
 from orchestrator.cli.process import run_until_signal
 from orchestrator.cli.record import record
-from orchestrator.cli.target import Target, from_environment
 from orchestrator.store import StoreError
 
 Latency = tuple[float, float]
@@ -54,6 +49,7 @@ def bench() -> None:
 
 
 bench.add_command(record)
+bench.add_command(live)
 
 
 @bench.command("beat")
@@ -114,7 +110,7 @@ def control(*, tries: int, busy: int, no_signals: bool, as_json: bool) -> None:
 
 
 async def _control(found: dict[str, Any], measure: partial[Any]) -> None:
-    async with _open_target() as (target, _):
+    async with open_ground() as (target, _):
         if target.db_url is None:
             raise CliError(
                 "plays and stops go straight to Postgres: set DB_URL beside SUPABASE_URL, or unset both", ExitCode.USAGE
@@ -140,7 +136,7 @@ def _in_words(value: Any) -> str:
 
 
 async def _measure(found: dict[str, Any], measure: partial[Any]) -> None:
-    async with _open_target() as (target, pid):
+    async with open_ground() as (target, pid):
         shape: Shape = measure.keywords["shape"]
         if measure.func is compare_plain and target.db_url is None:
             raise CliError(
@@ -150,21 +146,3 @@ async def _measure(found: dict[str, Any], measure: partial[Any]) -> None:
         ground = Ground(config=config, db_url=target.db_url, db_admin_url=target.db_admin_url, server_pid=pid)
         with told_to_people(), one_sentence(target):
             found.update(await measure(ground) | shape.as_values())
-
-
-@asynccontextmanager
-async def _open_target() -> AsyncIterator[tuple[Target, int | None]]:
-    given = from_environment(os.environ)
-    if given is not None:
-        yield given, None
-        return
-    with tempfile.TemporaryDirectory(prefix="stackbeat-bench-") as folder:
-        workdir = Path(folder)
-        shutil.copytree(find_packaged(), workdir / "supabase")
-        (workdir / "supabase" / "seed.sql").write_text("")  # only the stacks of the measurement
-        say = partial(click.echo, err=True)
-        try:
-            async with open_minibase(workdir, api_port="auto", db_port="auto", say=say) as base:
-                yield base.target, base.pid
-        finally:
-            discard_data(workdir)
