@@ -29,6 +29,13 @@ def percent_used(snapshot: Snapshot) -> int:
     return min(100, max(0, int(100 * elapsed / PROJECT_LENGTH)))
 
 
+def scope_changes(snapshot: Snapshot) -> datetime | None:
+    """When the rule of scope says something else the next time; None once it has said its last."""
+    start = snapshot.stack.started_at or snapshot.stack.created_at
+    moments = [start + PROJECT_LENGTH * least / 100 for least, _ in SCOPE]
+    return min((at for at in moments if at > snapshot.now), default=None)
+
+
 def remembered_time(value: object) -> datetime | None:
     """A time an agent wrote into its memory, or None: people can edit memory, so anything may stand there."""
     if not isinstance(value, str):

@@ -21,7 +21,10 @@ class Item:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """One reason to run. ``key`` is stable while the reason stands; ``at`` says since when it does."""
+    """One reason to run. ``key`` is stable while the reason stands; ``at`` says since when it does.
+
+    What was asked under the same key before, the very same and without effect, is not asked again.
+    """
 
     agent: str
     priority: int

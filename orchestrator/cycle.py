@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import anyio
@@ -33,6 +33,7 @@ from orchestrator.llm.values import Deferred, Offer
 from orchestrator.run import Turn, perform
 from orchestrator.stage import Due, End, Rules, TurnEnd, plan_stage, settle
 from orchestrator.store import StoreError
+from orchestrator.told import told, was_answered
 from orchestrator.tracing import agent_span
 from orchestrator.verbs import (
     BeginVerdict,
@@ -82,7 +83,7 @@ async def run_cycle(claimed: ClaimedStack, around: Surroundings, live: LiveCycle
         due = Due(after=UNREADABLE_WAIT, reason="the daemon cannot read this stack; see its log")
         await _settle(claimed, live, (), due, crew, cadence=None)
         return CycleReport(stack_id=claimed.stack_id, runs=(), refusals=(), due=due)
-    agendas = _find_work(snapshot, crew)
+    agendas = _without_repeats(_find_work(snapshot, crew), snapshot, crew)
     now, cadence = snapshot.now, timedelta(milliseconds=snapshot.stack.cadence_ms)
     stage = plan_stage(
         agendas,
@@ -113,6 +114,21 @@ def _find_work(snapshot: Snapshot, crew: Crew) -> dict[str, Agenda]:
             # Nobody knows what it would do, so somebody looks again: no event need come.
             agendas[name] = Agenda(next_at=snapshot.now + UNREADABLE_WAIT)
     return agendas
+
+
+def _without_repeats(agendas: Mapping[str, Agenda], snapshot: Snapshot, crew: Crew) -> dict[str, Agenda]:
+    """The same agendas without what was asked before, the very same, to no effect."""
+    return {
+        name: replace(agenda, work=tuple(work for work in agenda.work if not _is_repeat(work, snapshot, crew)))
+        for name, agenda in agendas.items()
+    }
+
+
+def _is_repeat(work: Work, snapshot: Snapshot, crew: Crew) -> bool:
+    try:
+        return was_answered(crew.agents[work.agent], snapshot, work)
+    except Exception:  # the run will show the agent's bug
+        return False
 
 
 def _rules(name: str, agent: Agent, snapshot: Snapshot, crew: Crew) -> Rules:
@@ -246,7 +262,7 @@ class _StageRun:
             wait = None if begun.wait_ms is None else timedelta(milliseconds=begun.wait_ms)
             self._refused(work, begun.verdict, begun.reason or "", _REFUSALS[begun.verdict], wait)
             return None
-        return await self._perform(planned, begun, agent, None if agent.needs_artifact else ask)
+        return await self._perform(planned, begun, agent, ask)
 
     def _ask_early(self, agent: Agent, work: Work) -> Ask | None:
         """What will be asked, as far as it is known before the artifact is: a reservation needs its size.
@@ -267,7 +283,7 @@ class _StageRun:
             max_output_tokens=ask.max_output_tokens,
         )
 
-    async def _perform(self, planned: PlannedRun, begun: BegunRun, agent: Agent, ask: Ask | None) -> _Ended:
+    async def _perform(self, planned: PlannedRun, begun: BegunRun, agent: Agent, early: Ask | None) -> _Ended:
         began, work = anyio.current_time(), planned.work
         self._crew.observer(
             RunBegun(
@@ -286,7 +302,8 @@ class _StageRun:
             agent=agent,
             snapshot=snapshot,
             live=self._live,
-            ask=ask,
+            ask=None if agent.needs_artifact else early,
+            told=None if early is None else told(agent, self._snapshot, work, early),
             kept=begun.kept or (),
             provider=begun.provider,
             usd=begun.usd,

@@ -26,6 +26,7 @@ from orchestrator.fleet import Halt, LiveCycle
 from orchestrator.llm.chain import Chain
 from orchestrator.llm.values import Accepted, Call, Deferred, Prompt, Rejected, UnacceptableError
 from orchestrator.plain_text import plain_text
+from orchestrator.told import context_after
 from orchestrator.tracing import chat_span
 from orchestrator.verbs import FinishedRun, KeptReply, PlannedRun, RunStatus
 
@@ -46,6 +47,7 @@ class Turn:
     snapshot: Snapshot
     live: LiveCycle
     ask: Ask | None = None  # where it was made before the begin
+    told: str | None = None
     kept: tuple[KeptReply, ...] = ()
     provider: str | None = None
     usd: Decimal | None = None
@@ -168,7 +170,9 @@ def _completed(turn: Turn, record: _Record, outcome: Outcome) -> FinishedRun:
     planned = turn.planned
     changes = tuple(change.model_dump(mode="json") for change in outcome.changes)
     trace = {"thought": outcome.thought, "action": outcome.action, "result": outcome.result}
-    changes, trace, context = orjson.loads(orjson.dumps((changes, trace, outcome.context)))
+    before = turn.snapshot.agent(planned.work.agent).context
+    context = context_after(outcome, before, turn.told)
+    changes, trace, context = orjson.loads(orjson.dumps((changes, trace, context)))
     return FinishedRun(
         run_id=planned.run_id,
         stack_id=planned.stack_id,

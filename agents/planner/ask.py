@@ -27,10 +27,12 @@ TASKS = {
 def ask(snapshot: Snapshot, work: Work) -> Ask:
     kind = work.key.partition(":")[0]
     task, shown = TASKS.get(kind, TASKS["timer"]), context(snapshot, kind)
+    # Neither the minute nor its own last words are news to it; the scope that its time leaves is.
+    question = shown | {"clock": {"scope": shown["clock"]["scope"]}, "recent_thoughts": None}
     return Ask(
         system=instructions(__package__),
         user=with_context(task, shown),
-        question=with_context(task, shown | {"clock": None}),
+        question=with_context(task, question),
         output=PlannerReply,
         temperature=0.8,
         max_output_tokens=4000,

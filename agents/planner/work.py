@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from agents.clock import remembered_count, remembered_time
+from agents.clock import remembered_count, remembered_time, scope_changes
 from agents.planner.wishes import new_wishes
 from agents.review import is_reviewed, last_review
 from agents.snapshot import Snapshot
@@ -21,7 +21,8 @@ def find_work(snapshot: Snapshot, now: datetime) -> Agenda:
     """The planner's reason to run, if any; nothing at all once the project is complete."""
     if snapshot.stack.phase == "complete":
         return NOTHING
-    waits = [at for at in (_quiet_until(snapshot, now), _patience_ends(snapshot), _timer(snapshot)) if at is not None]
+    moments = (_quiet_until(snapshot, now), _patience_ends(snapshot), _timer(snapshot), _next_scope(snapshot))
+    waits = [at for at in moments if at is not None]
     return agenda(_reasons(snapshot, now), waits, now)
 
 
@@ -55,7 +56,8 @@ def _reasons(snapshot: Snapshot, now: datetime) -> Iterator[Work]:
     if is_ready_to_finish(snapshot):
         yield _work(9, "the demo is done and reviewed: complete the project", "finish", since)
     elif snapshot.todo_counts.open == 0 and not quiet and _review_is_in(snapshot, now):
-        yield _work(9, "no todo is open", f"backlog:{situation(snapshot)}", since)
+        # After a quiet time the same question is worth another answer, a few times: each is a reason of its own.
+        yield _work(9, "no todo is open", f"backlog:{situation(snapshot)}:{_empty_plans(snapshot)}", since)
     if planner.inbox:
         count = len(planner.inbox)
         reason = f"{count} recommendation{'s' if count > 1 else ''} of the reviewer"
@@ -65,7 +67,7 @@ def _reasons(snapshot: Snapshot, now: datetime) -> Iterator[Work]:
         yield _work(7, f"{wishes[0].sender} asks for a change", f"wish:{wishes[0].id}", wishes[0].at)
     timer = _timer(snapshot)
     if timer is not None and now >= timer:
-        yield _work(4, "time to look over the plan", f"timer:{since.isoformat()}", timer)
+        yield _work(4, "time to look over the plan", "timer", timer)
 
 
 def _work(priority: int, reason: str, key: str, at: datetime, *, urgent: bool = False) -> Work:
@@ -82,10 +84,19 @@ def _timer(snapshot: Snapshot) -> datetime | None:
     """Looks that changed nothing come at growing intervals, and at last not at all until something happens."""
     if snapshot.idea is None or not snapshot.todo_counts.open or _has_given_up(snapshot):
         return None
-    memory = snapshot.agent("planner").memory
-    empty = remembered_count(memory.get("empty_plans")) if memory.get("empty_at") == situation(snapshot) else 0
-    grown: int = 2 ** min(empty, MAX_EMPTY_PLANS)
+    grown: int = 2 ** min(_empty_plans(snapshot), MAX_EMPTY_PLANS)
     return _last_planned(snapshot) + TIMER * grown
+
+
+def _next_scope(snapshot: Snapshot) -> datetime | None:
+    """A look over an unchanged plan asks nobody until less scope is left."""
+    return None if _timer(snapshot) is None else scope_changes(snapshot)
+
+
+def _empty_plans(snapshot: Snapshot) -> int:
+    """How many plans in a row came to nothing while things were as they are."""
+    memory = snapshot.agent("planner").memory
+    return remembered_count(memory.get("empty_plans")) if memory.get("empty_at") == situation(snapshot) else 0
 
 
 def _quiet_until(snapshot: Snapshot, now: datetime) -> datetime | None:
@@ -97,9 +108,7 @@ def _quiet_until(snapshot: Snapshot, now: datetime) -> datetime | None:
 
 def _has_given_up(snapshot: Snapshot) -> bool:
     """Several empty plans on the same situation: only an event can make another one worth its price."""
-    memory = snapshot.agent("planner").memory
-    tried = remembered_count(memory.get("empty_plans")) >= MAX_EMPTY_PLANS
-    return tried and memory.get("empty_at") == situation(snapshot)
+    return _empty_plans(snapshot) >= MAX_EMPTY_PLANS
 
 
 def _patience_ends(snapshot: Snapshot) -> datetime | None:

@@ -16,7 +16,7 @@ from agents.outcome import ReplyRejected
 from agents.planner import agent as planner
 from agents.planner.output import PlannerReply
 from agents.planner.wishes import is_strategic
-from agents.testing import FakeStack, run_once, scripted_model
+from agents.testing import START, FakeStack, run_once, scripted_model
 
 EMPTY: dict[str, Any] = {"thinking": "hm", "idea": None, "phase": None, "add": [], "update": [], "cancel": []}
 
@@ -282,3 +282,30 @@ def test_looks_over_the_plan_that_change_nothing_grow_rare_and_stop() -> None:
     assert (agenda.work, agenda.next_at) == ((), None)
     stack.add_todo("Something new")
     assert planner.find_work(stack.snapshot(), stack.now).next_at is not None
+
+
+def test_a_look_over_the_plan_comes_back_when_less_scope_is_left() -> None:
+    stack = with_idea()
+    stack.add_todo("Build it")
+    stack.pass_time(minutes=6)
+    found = planner.find_work(stack.snapshot(), stack.now)
+    assert [work.key for work in found.work] == ["timer"]
+    assert found.next_at == START + timedelta(hours=4)
+    early = planner.ask(stack.snapshot(), found.work[0]).question
+    stack.pass_time(hours=3)
+    assert planner.ask(stack.snapshot(), found.work[0]).question == early, "the clock alone is no news"
+    stack.pass_time(hours=1)
+    assert planner.ask(stack.snapshot(), found.work[0]).question != early
+    stack.pass_time(hours=9)
+    assert planner.find_work(stack.snapshot(), stack.now).next_at is None
+
+
+def test_each_try_at_an_empty_backlog_has_a_key_of_its_own() -> None:
+    stack = reviewed(with_idea(), severity="critical")
+    keys = []
+    for _ in range(2):
+        (work,) = planner.find_work(stack.snapshot(), stack.now).work
+        keys.append(work.key)
+        run_once(stack, planner, work, scripted_model(EMPTY))
+        stack.pass_time(minutes=30)
+    assert keys[0] != keys[1]
