@@ -50,7 +50,7 @@ async def run_daemon(
     agent nobody has installed. ``agents``, ``providers`` and ``project`` replace the installed and the configured ones.
     ``watch`` is given, once, what tells how the daemon's parts are.
     """
-    agents = _installed(config, observer) if agents is None else agents
+    agents = installed(config, observer) if agents is None else agents
     async with open_engine(config, agents=agents, observer=observer, providers=providers, project=project) as engine:
         watch(engine.vitals)
         await _greet(engine)
@@ -64,7 +64,8 @@ async def run_daemon(
             group.cancel_scope.cancel()
 
 
-def _installed(config: Config, observer: Observer) -> Mapping[str, Agent]:
+def installed(config: Config, observer: Observer) -> Mapping[str, Agent]:
+    """The installed agents with the configured prompts. Raises RegistryError and ConfigError."""
     return with_prompts(load_agents(), config.agents, observer)
 
 
@@ -173,7 +174,7 @@ async def tick(
     except ValueError:
         raise TickError(f"{stack_id!r} is not a stack id: `stackbeat ls` prints them") from None
     config = Config.load() if config is None else config
-    agents = _installed(config, observer) if agents is None else agents
+    agents = installed(config, observer) if agents is None else agents
     async with open_engine(config, agents=agents, observer=observer, providers=providers) as engine:
         await engine.store.check_version()
         claim = await engine.store.claim(

@@ -1,8 +1,8 @@
 """Hours of a fleet in seconds: the database's clock is set, and jumps to the next moment at which something is due.
 
-Everything else is real: the verbs behind the API, the agents, the chain of models. A cycle takes no time, and a model
-answers at once, so what is measured here is what is asked and written, never how fast. For databases of one's own only:
-a clock that is set is set for everybody.
+Everything else is real: the verbs behind the API, the agents, the chain of models. A cycle takes no time, or as long as
+is said, so what is measured here is what is asked and written, never how fast. For databases of one's own only: a clock
+that is set is set for everybody.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ class FakeTime:
     engine: Engine
     database: asyncpg.Connection
     now: datetime
+    stage: timedelta  # what passes while the agents of a moment are at work
     cycles: list[tuple[datetime, CycleReport]] = field(default_factory=list)
 
     async def play(self, until: datetime, happenings: Sequence[tuple[datetime, Happening]] = ()) -> None:
@@ -63,9 +64,9 @@ class FakeTime:
         await self._set(max(until, self.now))
 
     async def _settle(self) -> datetime | None:
-        """Play until nothing is due at this moment; returns when the next stack is."""
-        begun = len(self.cycles)
-        while len(self.cycles) - begun < MOST_AT_ONCE:
+        """Play until nothing is due any more; returns when the next stack is."""
+        first = len(self.cycles)
+        while (begun := len(self.cycles)) - first < MOST_AT_ONCE:
             rhythm = self.engine.rhythm
             claim = await self.engine.store.claim(
                 most=self.engine.fleet.slots, lease_ms=rhythm.lease_ms, cadence_ms=rhythm.cadence_ms
@@ -75,6 +76,8 @@ class FakeTime:
             async with anyio.create_task_group() as group:
                 for claimed in claim.stacks:
                     group.start_soon(self._cycle, claimed, claim)
+            if self.stage and any(cycle.runs for _, cycle in self.cycles[begun:]):
+                await self._set(self.now + self.stage)
         raise TimeStandsStillError(f"more than {MOST_AT_ONCE} cycles at {self.now}: some agent never comes to rest")
 
     async def _cycle(self, claimed: ClaimedStack, claim: Claim) -> None:
@@ -88,15 +91,18 @@ class FakeTime:
 
 
 @asynccontextmanager
-async def fake_time(engine: Engine, db_url: str) -> AsyncIterator[FakeTime]:
-    """The clock of the database at ``db_url`` (its owner's address) stands still at this second until it is moved."""
+async def fake_time(engine: Engine, db_url: str, *, stage: timedelta = timedelta(0)) -> AsyncIterator[FakeTime]:
+    """The clock of the database at ``db_url`` (its owner's address) stands still at this second until it is moved.
+
+    It moves by ``stage`` whenever agents have worked.
+    """
     database = await asyncpg.connect(db_url)
     try:
         await database.execute(CLOCK)
         now = await database.fetchval("select at from internal.test_clock")
         async with anyio.create_task_group() as group:
             group.start_soon(engine.committer.run)
-            yield FakeTime(engine=engine, database=database, now=now)
+            yield FakeTime(engine=engine, database=database, now=now, stage=stage)
             group.cancel_scope.cancel()
     finally:
         await database.close()

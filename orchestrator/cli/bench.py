@@ -13,6 +13,7 @@ import click
 
 from orchestrator.bench.beat import Ground, Shape, bench_beat, compare_plain
 from orchestrator.bench.control import bench_control
+from orchestrator.bench.economy import Span, bench_economy
 from orchestrator.cli.bench_live import live
 from orchestrator.cli.daemon import daemon_settings, told_to_people
 from orchestrator.cli.door import one_sentence
@@ -127,6 +128,34 @@ async def _control(found: dict[str, Any], measure: partial[Any]) -> None:
         except* (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as refused:
             sentence = f"the database at DB_URL does not do for this: {refused.exceptions[0]}"
             raise CliError(sentence, ExitCode.NO_SUPABASE) from refused
+
+
+@bench.command("economy")
+@click.option("--stacks", default=10, show_default=True, type=click.IntRange(1, 200), help="How many live at once.")
+@click.option("--hours", default=8.0, show_default=True, type=click.FloatRange(0.1, 48), help="Hours, of fake time.")
+@json_option
+def economy(*, stacks: int, hours: float, as_json: bool) -> None:
+    """Count what a fleet asks of its models in hours of its life; always on a minibase that is thrown away."""
+    found: dict[str, Any] = {}
+    run_until_signal(_economy, found, Span(stacks=stacks, hours=hours))
+    if not found:
+        raise CliError("stopped before there was a figure")
+    if as_json:
+        print_json(found)
+        return
+    for name, value in found.items():
+        nested = isinstance(value, dict)
+        click.echo(name if nested else f"{name:<30} {value}")
+        for part, number in value.items() if nested else ():
+            click.echo(f"  {part:<28} {_in_words(number)}")
+
+
+async def _economy(found: dict[str, Any], span: Span) -> None:
+    async with open_ground(own=True) as (target, _):
+        settings = daemon_settings(os.environ, Path.cwd(), target)
+        with told_to_people(), one_sentence(target):
+            assert target.db_url is not None  # minibase says it
+            found.update(await bench_economy(settings, span, db_url=target.db_url))
 
 
 def _in_words(value: Any) -> str:

@@ -18,9 +18,9 @@ from orchestrator.cli.target import Target, from_environment
 
 
 @asynccontextmanager
-async def open_ground() -> AsyncIterator[tuple[Target, int | None]]:
-    """The target, and the process id of a minibase of our own. Raises CliError."""
-    given = from_environment(os.environ)
+async def open_ground(*, own: bool = False) -> AsyncIterator[tuple[Target, int | None]]:
+    """The target, and the process id of a minibase of our own, which ``own`` insists on. Raises CliError."""
+    given = None if own else from_environment(os.environ)
     if given is not None:
         yield given, None
         return

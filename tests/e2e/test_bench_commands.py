@@ -52,3 +52,22 @@ def test_beat_says_that_there_is_no_supabase() -> None:
     assert done.returncode == ExitCode.NO_SUPABASE
     assert "cannot reach Supabase at http://127.0.0.1:1" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_economy_counts_what_hours_of_a_fleet_ask() -> None:
+    # The address would be nobody's: a clock is set only in a database of its own.
+    done = run("economy", "--stacks", "2", "--hours", "1.2", "--json", SUPABASE_URL="http://127.0.0.1:1")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    roles = found["by_role"]
+    assert set(roles) == {"planner", "builder", "reviewer", "communicator"}
+    assert found["calls"] == sum(role["calls"] for role in roles.values()) >= found["runs"]
+    assert roles["builder"]["calls"] >= found["artifacts"] >= 4
+    assert found["calls_per_artifact"] == round(found["calls"] / found["artifacts"], 2)
+    assert found["failed_runs"] == found["idle_calls"] == 0
+    tokens = sum(role["calls"] * role["prompt_tokens"] for role in roles.values())
+    assert found["prompt_tokens_per_stack_hour"] == pytest.approx(tokens / 2.4, rel=0.01)
+    # Not less than the replies alone: a page each, at 0.60 USD for a million tokens.
+    assert (
+        found["usd"]["groq"]["usd"] > roles["builder"]["calls"] * found["assumed"]["reply_tokens"]["builder"] * 0.6e-6
+    )
