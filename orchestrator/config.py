@@ -202,6 +202,23 @@ class Retention(Section):
     every_s: Seconds = 3_600.0
 
 
+class SavingStep(Section):
+    """What is done without once ``at`` (a share) of a budget is used."""
+
+    at: float = Field(gt=0, lt=1)
+    # The cadence of routine work, so many times as long; the model of small questions for all; only these agents.
+    slower: float | None = Field(default=None, ge=1, le=1_000)
+    tier: Literal["small"] | None = None
+    roles: tuple[AgentName, ...] | None = None
+
+
+class Budget(Section):
+    """Steps to take before a budget is exhausted, and how often its use is looked at."""
+
+    degrade: Mapping[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,39}$")], SavingStep] = {}
+    every_s: Seconds = 5.0
+
+
 class AgentSettings(Section):
     """What is set for one agent, by its name. ``prompt`` is a file that takes the place of its instructions."""
 
@@ -228,6 +245,7 @@ class Config(Section):
     metrics_host: str = Field(default="127.0.0.1", min_length=1)
     models: Models = Field(default_factory=Models)
     retention: Retention = Retention()
+    budget: Budget = Budget()
     agents: Mapping[str, AgentSettings] = {}
 
     @classmethod
@@ -526,6 +544,18 @@ def check_roles(models: Models, agents: Iterable[str]) -> None:
             if role not in known:
                 raise ConfigError(
                     f"models.{name}.roles.{role}: there is no agent {role!r}{_nearest(role, known)}"
+                    f" (installed are {', '.join(known)})"
+                )
+
+
+def check_savers(budget: Budget, agents: Iterable[str]) -> None:
+    """Raises ConfigError where a step keeps an agent at work that is not installed."""
+    known = sorted(agents)
+    for name, step in budget.degrade.items():
+        for role in step.roles or ():
+            if role not in known:
+                raise ConfigError(
+                    f"budget.degrade.{name}.roles: there is no agent {role!r}{_nearest(role, known)}"
                     f" (installed are {', '.join(known)})"
                 )
 

@@ -31,6 +31,7 @@ from orchestrator.llm.chain import Chain
 from orchestrator.llm.estimate import size_of
 from orchestrator.llm.values import Deferred, Offer
 from orchestrator.run import Turn, perform
+from orchestrator.saving import Measures, Savings, cheaper, explain, hold
 from orchestrator.stage import Due, End, Rules, TurnEnd, plan_stage, settle
 from orchestrator.store import StoreError
 from orchestrator.told import told, was_answered
@@ -60,6 +61,7 @@ class Crew:
     chain: Chain
     committer: Committer
     cooldowns: Cooldowns
+    savings: Savings
     stage_size: int
     observer: Observer
 
@@ -83,18 +85,21 @@ async def run_cycle(claimed: ClaimedStack, around: Surroundings, live: LiveCycle
         due = Due(after=UNREADABLE_WAIT, reason="the daemon cannot read this stack; see its log")
         await _settle(claimed, live, (), due, crew, cadence=None)
         return CycleReport(stack_id=claimed.stack_id, runs=(), refusals=(), due=due)
+    measures = {name: crew.savings.of(snapshot.stack.id, name) for name in crew.agents}
+    crew = replace(crew, agents=cheaper(crew.agents, measures))
     agendas = _without_repeats(_find_work(snapshot, crew), snapshot, crew)
+    agendas, held = hold(agendas, measures, snapshot.now)
     now, cadence = snapshot.now, timedelta(milliseconds=snapshot.stack.cadence_ms)
     stage = plan_stage(
         agendas,
-        {name: _rules(name, agent, snapshot, crew) for name, agent in crew.agents.items()},
+        {name: _rules(name, agent, snapshot, crew, measures[name]) for name, agent in crew.agents.items()},
         now=now,
         cadence=cadence,
         most=crew.stage_size,
     )
     resting = crew.chain.resting(work.agent for work in stage.runs) if stage.runs else None
     if not stage.runs or resting is not None:
-        due = settle(_waits(stage.runs, resting), next_at=stage.next_at, now=now)
+        due = explain(settle(_waits(stage.runs, resting), next_at=stage.next_at, now=now), measures, held)
         await _settle(claimed, live, (), due, crew, cadence=cadence)
         return CycleReport(stack_id=claimed.stack_id, runs=(), refusals=(), due=due)
     return await _StageRun(claimed, live, snapshot, crew, stage.next_at).play(stage.runs)
@@ -131,10 +136,11 @@ def _is_repeat(work: Work, snapshot: Snapshot, crew: Crew) -> bool:
         return False
 
 
-def _rules(name: str, agent: Agent, snapshot: Snapshot, crew: Crew) -> Rules:
+def _rules(name: str, agent: Agent, snapshot: Snapshot, crew: Crew, measures: Measures) -> Rules:
     return Rules(
         excludes=agent.excludes,
         last_run_at=snapshot.agent(name).last_run_at,
+        slower=measures.slower,
         not_before=crew.cooldowns.until(snapshot.stack.id, name),
     )
 

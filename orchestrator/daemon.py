@@ -108,6 +108,7 @@ async def _serve(
         group.start_soon(engine.heart.run)
         group.start_soon(engine.sweeper.run)
         group.start_soon(engine.bulletin.run)
+        group.start_soon(engine.audit.run)
         group.start_soon(check_models, engine.models, observer)
         group.start_soon(_listen, config, engine, observer, project)
         group.start_soon(loop.run, stopping)
@@ -177,6 +178,7 @@ async def tick(
     agents = installed(config, observer) if agents is None else agents
     async with open_engine(config, agents=agents, observer=observer, providers=providers) as engine:
         await engine.store.check_version()
+        await engine.audit.look()
         claim = await engine.store.claim(
             most=1, lease_ms=engine.rhythm.lease_ms, cadence_ms=engine.rhythm.cadence_ms, stack_id=wanted
         )

@@ -13,10 +13,11 @@ from supabase import AsyncClient
 
 from agents.agent import Agent
 from agents.simulated import simulate
+from orchestrator.audit import Audit
 from orchestrator.beat import Rhythm
 from orchestrator.bulletin import Bulletin
 from orchestrator.committer import Committer
-from orchestrator.config import Config, check_roles
+from orchestrator.config import Config, check_roles, check_savers
 from orchestrator.cooldown import Cooldowns
 from orchestrator.cycle import Crew
 from orchestrator.facts import Observer, tell
@@ -28,6 +29,7 @@ from orchestrator.llm.values import Provider
 from orchestrator.monitor.vitals import Vitals
 from orchestrator.pulse import Heart
 from orchestrator.retention import Sweeper
+from orchestrator.saving import Savings
 from orchestrator.store import Store, open_store
 from orchestrator.wake import Wake
 
@@ -55,6 +57,7 @@ class Engine:
     crew: Crew
     heart: Heart
     sweeper: Sweeper
+    audit: Audit
     rhythm: Rhythm
 
     def vitals(self) -> Vitals:
@@ -82,9 +85,10 @@ async def open_engine(
 ) -> AsyncIterator[Engine]:
     """Everything wired and nothing running yet. ``providers`` and ``project`` replace what is configured.
 
-    Raises ConfigError where the configuration names a model for an agent that is not there.
+    Raises ConfigError where the configuration names an agent that is not there.
     """
     worker = uuid.uuid4()
+    check_savers(config.budget, agents)
     if providers is None:
         check_roles(config.models, agents)
     async with (
@@ -119,11 +123,13 @@ async def open_engine(
             lease_ms=rhythm.lease_ms,
             wake=wake,
         )
+        savings = Savings(config.budget.degrade)
         crew = Crew(
             agents=agents,
             chain=chain,
             committer=committer,
             cooldowns=Cooldowns(),
+            savings=savings,
             stage_size=config.stage_size,
             observer=observer,
         )
@@ -139,6 +145,13 @@ async def open_engine(
             crew=crew,
             heart=heart,
             sweeper=Sweeper(store=store, retention=config.retention, observer=observer),
+            audit=Audit(
+                store=store,
+                savings=savings,
+                observer=observer,
+                every_s=config.budget.every_s,
+                wanted=bool(config.budget.degrade),
+            ),
             rhythm=rhythm,
         )
 

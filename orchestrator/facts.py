@@ -186,6 +186,22 @@ class PriceUnknown:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SavingBegan:
+    """So much of a budget is used that a step of ``[budget.degrade]`` is taken."""
+
+    budget: str
+    step: str
+    share: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SavingEnded:
+    """No step is taken any more: the budget was raised, or its day is over."""
+
+    budget: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BreakerOpened:
     """A model failed too often in a row, or said how long to wait, or denied us: it is not asked for so long."""
 
@@ -287,6 +303,8 @@ Fact = (
     | CallAttempted
     | PriceUnknown
     | ProviderAlarm
+    | SavingBegan
+    | SavingEnded
     | BreakerOpened
     | BreakerClosed
     | ModelMissing

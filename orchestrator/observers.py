@@ -31,6 +31,8 @@ from orchestrator.facts import (
     RunBegun,
     RunCommitted,
     RunRefused,
+    SavingBegan,
+    SavingEnded,
     SignalsDown,
     SignalsUp,
     StackClaimed,
@@ -46,8 +48,8 @@ Now = Callable[[], datetime]
 RED, YELLOW, GREEN, DIM, PLAIN = "\x1b[31m", "\x1b[33m", "\x1b[32m", "\x1b[2m", "\x1b[0m"
 QUIET = (BatchSent, BeatDone, CallAttempted, Pruned, StackClaimed, StackSettled, RunBegun)
 BAD = (AgentBroke, CycleBroke, ModelMissing, OutcomeDropped, ProviderAlarm, StackUnreadable)
-NOTEWORTHY = (BreakerOpened, LeaseLost, StoreAway, SignalsDown, PriceUnknown, RunRefused)
-GOOD = (BreakerClosed, DaemonStarted, StoreBack, SignalsUp)
+NOTEWORTHY = (BreakerOpened, LeaseLost, StoreAway, SignalsDown, PriceUnknown, RunRefused, SavingBegan)
+GOOD = (BreakerClosed, DaemonStarted, SavingEnded, StoreBack, SignalsUp)
 MOST_NAMES = 10_000
 
 

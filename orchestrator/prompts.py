@@ -5,17 +5,15 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from agents.agent import Agent
 from agents.ask import Ask
-from agents.outcome import Outcome
 from agents.snapshot import Snapshot
-from agents.work import Agenda, Work
+from agents.work import Work
 from orchestrator.config import AgentSettings, ConfigError
 from orchestrator.facts import Observer, PromptRead
+from orchestrator.wrapped import Wrapped
 
 LONGEST = 100_000
 
@@ -98,30 +96,12 @@ def _stamp(path: Path) -> tuple[int, int, int] | None:
     return stat.st_mtime_ns, stat.st_size, stat.st_ino
 
 
-class Prompted:
+class Prompted(Wrapped):
     """An agent with instructions of somebody else's; everything else is its own."""
 
     def __init__(self, agent: Agent, prompt: PromptFile) -> None:
-        self._agent = agent
+        super().__init__(agent)
         self._prompt = prompt
 
-    @property
-    def name(self) -> str:
-        return self._agent.name
-
-    @property
-    def needs_artifact(self) -> bool:
-        return self._agent.needs_artifact
-
-    @property
-    def excludes(self) -> frozenset[str]:
-        return self._agent.excludes
-
-    def find_work(self, snapshot: Snapshot, now: datetime) -> Agenda:
-        return self._agent.find_work(snapshot, now)
-
     def ask(self, snapshot: Snapshot, work: Work) -> Ask:
-        return replace(self._agent.ask(snapshot, work), system=self._prompt.text())
-
-    def interpret(self, reply: Any, snapshot: Snapshot, work: Work) -> Outcome:
-        return self._agent.interpret(reply, snapshot, work)
+        return replace(super().ask(snapshot, work), system=self._prompt.text())

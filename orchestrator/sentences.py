@@ -29,6 +29,8 @@ from orchestrator.facts import (
     RunBegun,
     RunCommitted,
     RunRefused,
+    SavingBegan,
+    SavingEnded,
     SignalsDown,
     SignalsUp,
     StackClaimed,
@@ -57,8 +59,8 @@ def sentence(fact: Fact, name: str) -> str:
     match fact:
         case DaemonStarted() | MonitorServed() | DaemonStopping() | DaemonStopped() | BeatDone() | BatchSent():
             return _of_the_daemon(fact)
-        case PromptRead():
-            return _of_a_prompt(fact)
+        case PromptRead() | SavingBegan() | SavingEnded():
+            return _of_settings(fact)
         case ProviderAlarm() | PriceUnknown() | CallAttempted() | BreakerOpened() | BreakerClosed() | ModelMissing():
             return _of_a_provider(fact)
         case StoreAway() | StoreBack() | SignalsUp() | SignalsDown() | Pruned():
@@ -100,10 +102,18 @@ def _of_the_daemon(
             assert_never(fact)
 
 
-def _of_a_prompt(fact: PromptRead) -> str:
-    if fact.error is not None:
-        return f"the {fact.agent} keeps the instructions it had: {_last_line(fact.error)}"
-    return f"the {fact.agent} takes its instructions from {fact.path}"
+def _of_settings(fact: PromptRead | SavingBegan | SavingEnded) -> str:
+    match fact:
+        case PromptRead() if fact.error is not None:
+            return f"the {fact.agent} keeps the instructions it had: {_last_line(fact.error)}"
+        case PromptRead():
+            return f"the {fact.agent} takes its instructions from {fact.path}"
+        case SavingBegan():
+            return f"saving ({fact.step}): {fact.share:.0%} of {fact.budget} is used"
+        case SavingEnded():
+            return f"no longer saving on {fact.budget}"
+        case _:
+            assert_never(fact)
 
 
 def _of_a_provider(

@@ -24,6 +24,7 @@ class Rules:
 
     excludes: frozenset[str]
     last_run_at: datetime | None
+    slower: float = 1.0  # how many times the cadence lies between routine runs
     not_before: datetime | None = None  # after a failure that no work item counts
 
 
@@ -66,7 +67,7 @@ def _importance(work: Work) -> tuple[int, datetime, str]:
 
 
 def _earliest(work: Work, rules: Rules, cadence: timedelta) -> datetime | None:
-    spaced = None if work.urgent or rules.last_run_at is None else rules.last_run_at + cadence
+    spaced = None if work.urgent or rules.last_run_at is None else rules.last_run_at + cadence * rules.slower
     return max((moment for moment in (spaced, rules.not_before) if moment is not None), default=None)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from enum import StrEnum
 from typing import Any, TypeVar
@@ -28,6 +28,8 @@ from orchestrator.verbs import (
     VERSION,
     Answer,
     Begun,
+    BudgetNow,
+    Budgets,
     Claim,
     Committed,
     FinishedRun,
@@ -161,12 +163,17 @@ class Store:
     async def report_breakers(self, breakers: Sequence[Mapping[str, Any]]) -> None:
         await self._call("report_breakers", {"breakers": list(breakers)}, Answer)
 
+    async def budgets(self) -> tuple[BudgetNow, ...]:
+        """The budgets and what counts against each of them now."""
+        rows = self._client.table("budgets_now").select("*")
+        return (await self._once("budgets_now", rows, lambda data: Budgets.model_validate({"budgets": data}))).budgets
+
     async def _call(self, verb: str, request: dict[str, Any], answer: type[A], *, persist: bool = False) -> A:
         body = {"v": VERSION, "worker": self._worker, **request}
         wait = FIRST_WAIT_S
         while True:
             try:
-                return await self._once(verb, body, answer)
+                return await self._once(verb, self._client.rpc(verb, {"request": body}), answer.model_validate)
             except StoreError as error:
                 if not (persist and error.passes):
                     raise
@@ -174,9 +181,9 @@ class Store:
             await anyio.sleep(wait * random.uniform(0.5, 1.5))
             wait = min(LONGEST_WAIT_S, wait * 2)
 
-    async def _once(self, verb: str, body: dict[str, Any], answer: type[A]) -> A:
+    async def _once(self, verb: str, request: Any, read: Callable[[Any], A]) -> A:
         try:
-            response = await self._client.rpc(verb, {"request": body}).execute()
+            response = await request.execute()
         except APIError as error:
             raise translate(verb, error) from None
         except httpx.HTTPError as error:
@@ -187,7 +194,7 @@ class Store:
         except json.JSONDecodeError:
             raise StoreError(StoreFault.AWAY, f"{self._url} answered {verb} with something that is not JSON") from None
         try:
-            result = answer.model_validate(response.data)
+            result = read(response.data)
         except ValidationError as error:
             fault = error.errors(include_url=False, include_input=False)[0]
             raise StoreError(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from agents.agent import Agent
@@ -24,10 +25,10 @@ MARK = "answered"
 def told(agent: Agent, snapshot: Snapshot, work: Work, ask: Ask) -> str:
     """SHA-256, in hex, of why an agent runs and what it is told, as far as that is known before its run begins.
 
-    ``ask`` is made without the artifact's source; the version stands for it.
+    ``ask`` is made without the artifact's source; the version stands for it. Which tier answers is no news.
     """
     version = snapshot.artifact.version if agent.needs_artifact and snapshot.artifact else 0
-    parts = (work.key, ask_hash(ask), str(version))
+    parts = (work.key, ask_hash(replace(ask, tier="small")), str(version))
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 

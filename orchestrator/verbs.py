@@ -136,6 +136,48 @@ class PrunedRows(Answer):
     deleted: dict[str, int]
 
 
+class BudgetNow(Answer):
+    """A row of ``budgets_now``: a budget and what counts against it."""
+
+    stack_id: UUID | None = None
+    agent_type: str | None = None
+    per: str
+    usd: Decimal | None = None
+    tokens: int | None = None
+    used_usd: Decimal | None = None
+    used_tokens: int | None = None
+
+    def covers(self, stack: UUID, agent: str) -> bool:
+        """Whether this agent of this stack spends from it."""
+        return self.stack_id in {None, stack} and self.agent_type in {None, agent}
+
+    @property
+    def share(self) -> float:
+        """How much of it is used, by dollars or by tokens, whichever is more."""
+        return max(_share(self.used_usd, self.usd), _share(self.used_tokens, self.tokens))
+
+    @property
+    def words(self) -> str:
+        """What it allows to whom, as people read it."""
+        usd = None if self.usd is None else f"{self.usd.normalize():f} USD"
+        tokens = None if self.tokens is None else f"{self.tokens} tokens"
+        amounts = " and ".join(filter(None, (usd, tokens)))
+        whose = "all stacks" if self.stack_id is None else f"stack {str(self.stack_id)[:8]}"
+        role = "" if self.agent_type is None else f"the {self.agent_type}s of "
+        return f"the {amounts} {'a day' if self.per == 'day' else 'in all'} of {role}{whose}"
+
+
+def _share(used: Decimal | int | None, most: Decimal | int | None) -> float:
+    """Nothing of no limit, all of an empty one."""
+    if most is None:
+        return 0.0
+    return float((used or 0) / most) if most else 1.0
+
+
+class Budgets(Answer):
+    budgets: tuple[BudgetNow, ...]
+
+
 class VerbsVersion(Answer):
     version: int
 

@@ -38,6 +38,8 @@ from orchestrator.facts import (
     RunBegun,
     RunCommitted,
     RunRefused,
+    SavingBegan,
+    SavingEnded,
     SignalsDown,
     SignalsUp,
     StackClaimed,
@@ -137,6 +139,8 @@ class Metrics:
         self._alarms = self._counter("provider_alarms_total", "Calls a provider denied: key, right or name.", *model)
 
     def _of_supabase(self) -> None:
+        self._saved_on: set[str] = set()
+        self._saving = self._gauge("budgets_spared", "Budgets that steps are taken to spare.")
         self._retries = self._counter("store_retries_total", "Calls without an answer that are sent again.", "verb")
         self._store_up = self._gauge("store_up", "0 from a call without an answer to the next answer, else 1.")
         self._signals_up = self._gauge("signals_up", "1 while realtime is connected.")
@@ -154,6 +158,12 @@ class Metrics:
                 CallAttempted() | ProviderAlarm() | PriceUnknown() | BreakerOpened() | BreakerClosed() | ModelMissing()
             ):
                 self._note_model(fact)
+            case SavingBegan():
+                self._saved_on.add(fact.budget)
+                self._saving.set(len(self._saved_on))
+            case SavingEnded():
+                self._saved_on.discard(fact.budget)
+                self._saving.set(len(self._saved_on))
             case BatchSent():
                 self._batch_took.labels(fact.verb).observe(fact.took_ms / 1_000)
                 self._batch_runs.labels(fact.verb).observe(fact.items)

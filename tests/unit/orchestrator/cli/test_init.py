@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from orchestrator.cli import main
 from orchestrator.cli.carried import carried
 from orchestrator.cli.dotenv import parse
-from orchestrator.config import ENVIRONMENT, AgentSettings, Config, Endpoint, Latency, Price
+from orchestrator.config import ENVIRONMENT, AgentSettings, Config, Endpoint, Latency, Price, SavingStep
 
 SETTING = re.compile(r"# (?P<assignment>[a-z_]+ = .+?)\s+# (?P<words>.+)")
 NAMED_IN_ENV = ("SUPABASE_", "GROQ_", "OPENAI_")
@@ -58,6 +58,7 @@ def test_a_link_to_nowhere_is_somebodys_too_and_kept(tmp_path: Path) -> None:
 # Sections below which any name may stand: what each holds, and the name in the example.
 ANY_NAME: dict[str, tuple[type[BaseModel], str]] = {
     "agents": (AgentSettings, "builder"),
+    "degrade": (SavingStep, "slow"),
     "endpoints": (Endpoint, "my-box"),
     "prices": (Price, "groq/*"),
 }
