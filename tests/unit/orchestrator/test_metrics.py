@@ -20,6 +20,8 @@ from orchestrator.facts import (
     MonitorServed,
     PriceUnknown,
     PromptRead,
+    SavingBegan,
+    SavingEnded,
     StoreAway,
     StoreBack,
 )
@@ -82,6 +84,8 @@ def test_every_kind_of_fact_moves_a_metric_or_is_named_as_one_that_does_not() ->
         metrics = Metrics(clock=Clock())
         if isinstance(fact, StoreBack):
             metrics.observe(AWAY)
+        if isinstance(fact, SavingEnded):
+            metrics.observe(SavingBegan(budget=fact.budget, step="slow", share=0.5))
         before = ours(metrics)
         metrics.observe(fact)
         if ours(metrics) == before:
