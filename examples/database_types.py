@@ -746,3 +746,13 @@ class PublicSpending(BaseModel):
     tokens_cached: Optional[int] = Field(alias="tokens_cached")
     tokens_in: Optional[int] = Field(alias="tokens_in")
     tokens_out: Optional[int] = Field(alias="tokens_out")
+
+
+class PublicSpendingToday(BaseModel):
+    calls: Optional[int] = Field(alias="calls")
+    cost_usd: Optional[float] = Field(alias="cost_usd")
+    failed: Optional[int] = Field(alias="failed")
+    stack_id: uuid.UUID = Field(alias="stack_id")
+    tokens_cached: Optional[int] = Field(alias="tokens_cached")
+    tokens_in: Optional[int] = Field(alias="tokens_in")
+    tokens_out: Optional[int] = Field(alias="tokens_out")

@@ -910,6 +910,19 @@ export type Database = {
         ComputedFields: never;
         Relationships: [];
       };
+      spending_today: {
+        Row: {
+          calls: number | null;
+          cost_usd: number | null;
+          failed: number | null;
+          stack_id: string;
+          tokens_cached: number | null;
+          tokens_in: number | null;
+          tokens_out: number | null;
+        };
+        ComputedFields: never;
+        Relationships: [];
+      };
     };
     Functions: {
       begin_runs: { Args: { request: Json }; Returns: Json };

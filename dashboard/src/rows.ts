@@ -90,6 +90,13 @@ export type ChatLine = Row<
   { status: "waiting" | "claimed" | "answered" | "failed" }
 >;
 
+type SpendingToday = Database["public"]["Views"]["spending_today"]["Row"];
+
+/** A stack's sums of today; a row is there only where something was asked, so none of them is null. */
+export type Spent = { stack_id: string } & {
+  [Column in "calls" | "failed" | "tokens_in" | "tokens_out" | "cost_usd"]: NonNullable<SpendingToday[Column]>;
+};
+
 export type Message = Row<
   "messages",
   "id" | "from_stack_id" | "to_stack_id" | "content" | "message_type" | "simulated" | "created_at"

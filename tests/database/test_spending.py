@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from decimal import Decimal
 from typing import Any
 
 import anyio
@@ -274,3 +275,24 @@ async def test_the_ledger_by_hour_stack_role_and_model(db, claimed):
     rows = await db.as_operator("select calls, failed, cost_usd, hour::text from spending order by calls")
     assert [(r["calls"], r["failed"], float(r["cost_usd"])) for r in rows] == [(1, 0, 0.02), (2, 1, 0.02)]
     assert {r["hour"] for r in rows} == {"2026-01-01 12:00:00+00"}
+
+
+async def test_todays_sums_by_stack_are_for_operators_and_begin_at_midnight(db, claimed):
+    first, second = claimed[0]["stack_id"], claimed[1]["stack_id"]
+    insert = """insert into llm_calls
+        (id, run_id, stack_id, agent_type, attempt, provider, model, tokens_in, cost_usd, error, created_at)
+        values (gen_random_uuid(), gen_random_uuid(), $1, 'builder', 1, $2, 'm', 100, $3, $4, $5::text::timestamptz)"""
+    for stack, provider, usd, error, at in (
+        (first, "groq", "0.25", None, "2026-01-01T00:00:00Z"),
+        (first, "groq", "0", "503", NOON),
+        (second, "openai", "1.5", None, NOON),
+        (second, "openai", "9", None, "2025-12-31T23:59:59Z"),  # yesterday
+        (second, "unknown", "9", "lost with its worker", NOON),  # perhaps never paid
+    ):
+        await db.admin.execute(insert, stack, provider, Decimal(usd), error, at)
+    rows = await db.as_operator("select * from spending_today order by cost_usd")
+    told = [(str(row["stack_id"]), row["calls"], row["failed"], row["tokens_in"], row["cost_usd"]) for row in rows]
+    assert told == [(first, 2, 1, 200, Decimal("0.25")), (second, 1, 0, 100, Decimal("1.5"))]
+    assert await db.as_person("select * from spending_today", role="authenticated") == []
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await db.as_person("select * from spending_today")

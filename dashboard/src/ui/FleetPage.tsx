@@ -11,6 +11,7 @@ import { CreateStack } from "./CreateStack";
 import { FleetRow } from "./FleetRow";
 import { useCell, useLiveQuery, useMedia, useRows, useTitle, useViewer } from "./hooks";
 import { Icon } from "./Icon";
+import { Spending } from "./Spending";
 import { LoadFailure, Notice, Skeleton } from "./States";
 import { VirtualRows } from "./VirtualRows";
 import { capital, count, STATE_WORDS } from "./words";
@@ -65,6 +66,7 @@ function FleetHead({ fleet, filter, shown }: { fleet: Fleet; filter: FleetFilter
         </p>
         <NewStack />
       </div>
+      <Spending stacks={fleet.stacks} />
       <div className="fleet-tools">
         <div className="chips" role="group" aria-label="Filter by state">
           <Chip label="All" total={sums.all} pressed={filter.state === null} press={() => set({ state: "" })} />

@@ -41,6 +41,16 @@ export const capital = (text: string): string => text.charAt(0).toUpperCase() + 
 export const count = (n: number, one: string, many = `${one}s`): string =>
   `${n.toLocaleString("en")} ${n === 1 ? one : many}`;
 
+/** Dollars: cents, or where there are too few of them, parts of a cent. */
+export function usd(amount: number): string {
+  if (amount > 0 && amount < 0.0001) return "< $0.0001";
+  const digits = amount === 0 || amount >= 0.1 ? 2 : 4;
+  return `$${amount.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits })}`;
+}
+
+export const compact = (n: number): string =>
+  n.toLocaleString("en", { notation: "compact", maximumFractionDigits: 1 });
+
 export function bytes(size: number): string {
   return size < 1024 ? `${size} B` : `${(size / 1024).toFixed(size < 10_240 ? 1 : 0)} kB`;
 }

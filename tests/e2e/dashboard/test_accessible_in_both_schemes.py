@@ -49,6 +49,8 @@ def test_axe_finds_nothing(
         page.keyboard.press("Escape")
         expect(page.get_by_role("dialog")).to_have_count(0)
         sign_in(page)
+        page.get_by_test_id("spending").locator("summary").click()
+        page.get_by_test_id("spent-row").first.wait_for()
         assert findings(page) == []
         page.goto(f"{live_stack.url}/stacks/{stack_id}")
         page.get_by_test_id("chat-input").fill("x" * 2001)
