@@ -1,4 +1,8 @@
-"""A real, bootstrapped Postgres for everybody: one server per test session, one fresh database per test."""
+"""A real, bootstrapped Postgres for everybody: one server per test session, one fresh database per test.
+
+And what `scripts/test --on URL` changes: tests that need a minibase of their own are skipped, the others share what is
+given.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,7 @@ from pathlib import Path
 
 import pytest
 from anyio.from_thread import start_blocking_portal
+from given import GIVEN
 from processes import make_workdir
 
 from minibase.postgres.account import pick_account
@@ -27,6 +32,36 @@ FIGURE = "figure"
 _numbers = itertools.count(1)
 
 
+def pytest_sessionstart() -> None:
+    """Nobody's stacks are deleted unasked."""
+    if GIVEN is not None and (refusal := GIVEN.refusal(may_empty=bool(os.environ.get("TEST_ON_EMPTY")))):
+        pytest.exit(refusal, returncode=pytest.ExitCode.USAGE_ERROR)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """On a given Supabase, what makes sense on minibase alone is skipped, for the reason its marker names."""
+    for item in items:
+        marker = item.get_closest_marker("minibase_only")
+        if marker is not None and GIVEN is not None:
+            item.add_marker(pytest.mark.skip(reason=f"minibase only: {marker.args[0]}"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def left_as_found(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A given Supabase is left as new, and none was started beside it."""
+    yield
+    if GIVEN is not None:
+        GIVEN.renew()
+        assert list(tmp_path_factory.getbasetemp().rglob(".minibase")) == [], "a test has started a minibase: mark it"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def as_new(left_as_found: None) -> None:
+    """A given Supabase is as new for each file of tests, as a minibase of its own is."""
+    if GIVEN is not None:
+        GIVEN.renew()
+
+
 @pytest.fixture(scope="session")
 def binaries() -> Binaries:
     return find_binaries(os.environ.get("MINIBASE_PG_BIN"))
@@ -35,6 +70,8 @@ def binaries() -> Binaries:
 @pytest.fixture(scope="session")
 def server(binaries: Binaries) -> Iterator[Server]:
     """The session's server, run by a loop of its own; its database `postgres` is the template that tests clone."""
+    if GIVEN is not None:
+        pytest.skip("minibase only: works on clones of a Postgres that the tests start")
     with ExitStack() as folders:
         home = folders.enter_context(_open_folder(_fast_folder()))
         programs = folders.enter_context(_open_folder(None))

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from browsers import open_browser
 from playwright.sync_api import Browser, Page, Route, expect
-from processes import DASHBOARD, ROOT, Stack, clean_environment, eventually, make_workdir, minibase, running_stack
+from processes import DASHBOARD, ROOT, Stack, clean_environment, eventually, make_workdir, running_stack
 
 from agents.testing import FakeStack, run_once, scripted_model
 from orchestrator.cli.embedded import discard_data
@@ -221,17 +221,7 @@ def test_an_agent_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def run(stack: Stack, block: str) -> str:
     """What psql prints for a pasted block."""
-    done = subprocess.run(
-        minibase("psql", "-v", "ON_ERROR_STOP=1"),
-        cwd=stack.workdir,
-        env=stack.environment,
-        input=block,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    return stack.psql(stdin=block)
 
 
 def _traces(stack: Stack, stack_id: str, action: str | None = None) -> list[list[str]]:

@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+import pytest
 from processes import ROOT, eventually, running_stack, stackbeat
 
 PATIENCE_S = 30
@@ -65,6 +66,7 @@ def put_commands(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.minibase_only("the page begins with a minibase")
 def test_the_first_page_works_as_it_stands(workdir: Path, tmp_path: Path) -> None:
     page, commands = blocks(), put_commands(tmp_path / "bin")
     assert tuple(page) == STEPS

@@ -6,12 +6,18 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from given import GIVEN
 from processes import Stack, make_workdir, running_stack
 
 from orchestrator.cli.embedded import discard_data
 
 
-@pytest.fixture(scope="session")
+def how_long(fixture_name: str, config: pytest.Config) -> str:
+    """A given Supabase is for one file at a time: the next one's daemons and tables must not be disturbed."""
+    return "session" if GIVEN is None else "module"
+
+
+@pytest.fixture(scope=how_long)
 def live_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """One `stackbeat up` for all tests that leave it running: simulated model, no latency, a cadence of 5 s."""
     folder = make_workdir(tmp_path_factory.mktemp("live"))

@@ -1,4 +1,7 @@
-"""Real processes for the end-to-end tests: `stackbeat up` in a folder of its own on free ports, and who looks at it."""
+"""Real processes for the end-to-end tests: `stackbeat up` in a folder of its own on free ports, and who looks at it.
+
+Its Supabase is the minibase that it starts, or the one that was given (`given.py`).
+"""
 
 from __future__ import annotations
 
@@ -18,15 +21,17 @@ from typing import Any
 
 import httpx
 import pytest
+from given import GIVEN, ROOT
 from supabase import Client, ClientOptions, create_client
 
-ROOT = Path(__file__).resolve().parents[2]
+from orchestrator.cli.operators import ensure_local_operator
+
 DASHBOARD = ROOT / "dashboard"
 START_TIMEOUT_S = 90
 STOP_TIMEOUT_S = 15
 
 # Where these would come from, nobody knows; none of them may reach a process of a test.
-OUTSIDE = ("SUPABASE_", "STACKBEAT_", "GROQ_", "OPENAI_")
+OUTSIDE = ("SUPABASE_", "STACKBEAT_", "GROQ_", "OPENAI_", "DB_")
 
 
 def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -92,10 +97,17 @@ class Stack:
         return json.loads(done.stdout)
 
     def sql(self, statement: str) -> list[list[str]]:
-        """Run a statement with `minibase psql`, as a person at a SQL prompt would; rows of text."""
-        done = self._run(minibase("psql", "-v", "ON_ERROR_STOP=1", "-qAt", "-F", "\x1f", "-c", statement), 30, None)
+        """Run a statement as a person at a SQL prompt would; rows of text."""
+        lines = self.psql("-qAt", "-F", "\x1f", "-c", statement).splitlines()
+        return [line.split("\x1f") for line in lines]
+
+    def psql(self, *options: str, stdin: str | None = None) -> str:
+        """What `minibase psql` prints, or a plain psql on the database that was given."""
+        arguments = ("-v", "ON_ERROR_STOP=1", *options)
+        command = minibase("psql", *arguments) if GIVEN is None else GIVEN.psql(*arguments)
+        done = self._run(command, 30, stdin)
         assert done.returncode == 0, done.stderr
-        return [line.split("\x1f") for line in done.stdout.splitlines()]
+        return done.stdout
 
     def _run(self, command: list[str], timeout: float, stdin: str | None) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -126,18 +138,24 @@ def make_workdir(folder: Path) -> Path:
 
 def start_up(workdir: Path, *options: str, environment: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
     """Start `stackbeat up --json` on free ports; its other words go to `up.log` in the folder."""
-    command = stackbeat("up", "--json", "--port", "auto", "--db-port", "auto", "--web-port", "auto", *options)
+    ports = [part for name in ("--port", "--db-port", "--web-port") for part in (name, "auto")]
+    given = [] if GIVEN is None else ["--on", GIVEN.api_url]
     with (workdir / "up.log").open("a") as log:
         return subprocess.Popen(
-            command,
+            stackbeat("up", "--json", *ports, *given, *options),
             cwd=workdir,
-            env=clean_environment(environment),
+            env=up_environment(environment),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
             start_new_session=True,
         )
+
+
+def up_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The clean environment with the address and the keys that were given, if any were."""
+    return clean_environment({**({} if GIVEN is None else GIVEN.environment), **(extra or {})})
 
 
 def read_start(process: subprocess.Popen[str], workdir: Path) -> dict[str, Any]:
@@ -158,26 +176,37 @@ def running_stack(workdir: Path, *options: str, environment: Mapping[str, str] |
     process = start_up(workdir, *options, environment=environment)
     try:
         started = read_start(process, workdir)
-        secrets = json.loads(
-            subprocess.run(
-                minibase("status", "-o", "json"), cwd=workdir, capture_output=True, text=True, check=True, timeout=30
-            ).stdout
-        )
+        status = _read_status(workdir) if GIVEN is None else GIVEN.status
+        operator = _make_operator() if started["operator"] is None else started["operator"]
         yield Stack(
             process=process,
             workdir=workdir,
             url=started["dashboard_url"],
             api_url=started["api_url"],
-            db_url=secrets["DB_URL"],
+            db_url=status["DB_URL"],
             publishable_key=started["publishable_key"],
-            service_key=secrets["SERVICE_ROLE_KEY"],
-            operator_email=started["operator"]["email"],
-            operator_password=started["operator"]["password"],
+            service_key=status["SERVICE_ROLE_KEY"],
+            operator_email=operator["email"],
+            operator_password=operator["password"],
             started=started,
-            environment=clean_environment(),
+            environment=up_environment(),
         )
     finally:
         end(process)
+
+
+def _read_status(workdir: Path) -> dict[str, str]:
+    command = minibase("status", "-o", "json")
+    done = subprocess.run(command, cwd=workdir, capture_output=True, text=True, check=True, timeout=30)
+    found: dict[str, str] = json.loads(done.stdout)
+    return found
+
+
+def _make_operator() -> dict[str, str]:
+    """Where `up` makes none unasked, the tests do."""
+    assert GIVEN is not None
+    login = ensure_local_operator(GIVEN.target, None)
+    return {"email": login.email, "password": login.password}
 
 
 def end(process: subprocess.Popen[str]) -> None:

@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import httpx
+import pytest
 from processes import Stack, clean_environment, eventually, make_workdir, minibase, running_stack, supabase_client
 from supabase import ClientOptions, create_client
 
@@ -45,6 +46,7 @@ def traces(stack: Stack) -> set[str]:
     return {row[0] for row in stack.sql("select id from agent_traces")}
 
 
+@pytest.mark.minibase_only("`minibase backup`, `reset`, `restore` and `move`")
 def test_backup_reset_restore_and_the_fleet_continues(workdir: Path) -> None:
     file = workdir / "backup.zip"
     settings = {"STACKBEAT_SIMULATED_LATENCY": "0", "STACKBEAT_CADENCE_S": "1"}

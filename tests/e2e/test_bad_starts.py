@@ -120,6 +120,7 @@ def test_a_wrong_service_key_is_said(live_stack: Stack, workdir: Path, arguments
     assert "key" in sentence(done)
 
 
+@pytest.mark.minibase_only("minibase applies the migrations")
 def test_a_migration_that_fails_stops_the_start_and_is_named(workdir: Path) -> None:
     broken = workdir / "supabase" / "migrations" / "20991231000000_broken.sql"
     broken.write_text("create table public.half(id int);\nselect 1 / 0;\n")
@@ -130,6 +131,7 @@ def test_a_migration_that_fails_stops_the_start_and_is_named(workdir: Path) -> N
     assert "division by zero" in done.stderr
 
 
+@pytest.mark.minibase_only("its ports")
 @pytest.mark.parametrize(("section", "option"), [("api", "--port"), ("db", "--db-port")])
 def test_a_taken_port_of_the_project_s_own_settings_is_named_with_the_option(
     workdir: Path, section: str, option: str

@@ -1,4 +1,4 @@
-"""`stackbeat bench` from start to figures, on a throw-away minibase."""
+"""`stackbeat bench` from start to figures, on a throw-away minibase or the Supabase that was given."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import subprocess
 
 import pytest
+from given import GIVEN
 from processes import clean_environment, stackbeat
 
 from orchestrator.cli.errors import ExitCode
@@ -19,7 +20,8 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
 
 @pytest.mark.parametrize("how", [(), ("--no-signals", "--busy", "2")])
 def test_control_times_plays_and_stops_with_and_without_signals(how: tuple[str, ...]) -> None:
-    done = run("control", "--tries", "2", *how, "--json", STACKBEAT_CADENCE_S="1")
+    given = {} if GIVEN is None else GIVEN.environment
+    done = run("control", "--tries", "2", *how, "--json", STACKBEAT_CADENCE_S="1", **given)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["signals"] == ("--no-signals" not in how)

@@ -55,6 +55,7 @@ def test_a_signal_ends_up_with_0_within_5_s_and_leaves_nothing(workdir: Path, se
     assert not (workdir / ".stackbeat" / "up.json").exists()
 
 
+@pytest.mark.minibase_only("its minibase dies with `up` and comes back")
 def test_kill_leaves_no_process_and_the_next_start_has_the_same_data(workdir: Path) -> None:
     with running_stack(workdir) as first:
         stacks = {row["id"] for row in first.json("ls")}
@@ -71,6 +72,7 @@ def test_kill_leaves_no_process_and_the_next_start_has_the_same_data(workdir: Pa
         assert second.operator_password == first.operator_password
 
 
+@pytest.mark.minibase_only("its minibase is dying")
 def test_a_start_right_after_kill_does_not_lean_on_what_is_dying(workdir: Path) -> None:
     with running_stack(workdir) as first:
         first.process.kill()
@@ -80,6 +82,7 @@ def test_a_start_right_after_kill_does_not_lean_on_what_is_dying(workdir: Path) 
             assert second.started["on"] == "minibase"
 
 
+@pytest.mark.minibase_only("its minibase is gone afterwards")
 def test_down_stops_it(workdir: Path) -> None:
     with running_stack(workdir) as stack:
         assert stack.json("down") == {"stopped": True, "pid": stack.process.pid}
@@ -88,6 +91,7 @@ def test_down_stops_it(workdir: Path) -> None:
         assert nothing.returncode == ExitCode.NO_SUPABASE
 
 
+@pytest.mark.minibase_only("only there does `up` write secrets")
 def test_secrets_are_private(workdir: Path) -> None:
     with running_stack(workdir) as stack:
         folder = workdir / ".stackbeat"

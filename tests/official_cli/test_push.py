@@ -6,6 +6,7 @@ import json
 import subprocess
 from pathlib import Path
 
+import pytest
 from official_cli.cli import succeed, supabase
 from processes import clean_environment, end, eventually, minibase, read_start, stackbeat, start_up
 
@@ -16,6 +17,7 @@ SUPABASE_NAMES = {
 }
 
 
+@pytest.mark.minibase_only("an empty Supabase to push onto")
 def test_push_onto_an_empty_supabase_and_play(workdir: Path) -> None:
     project, empty = workdir / "supabase", workdir / "later"
     empty.mkdir()

@@ -20,6 +20,8 @@ from processes import clean_environment, eventually, read_start
 from orchestrator.cli.embedded import discard_data
 
 ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.minibase_only("an empty folder and no settings")
+
 LATER = "20991231000000_later.sql"
 
 

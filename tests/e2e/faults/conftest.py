@@ -1,4 +1,4 @@
-"""A real minibase, a provider that counts, and real daemons, killed, frozen and cut off at will; leases of 2 s."""
+"""A real Supabase, a provider that counts, and real daemons, killed, frozen and cut off at will; leases of 2 s."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Daemon = Callable[..., subprocess.Popen[bytes]]
 
 
 @pytest.fixture(scope="session")
-def minibase_place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+def lasting_place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     found = Place(make_workdir(tmp_path_factory.mktemp("faults") / "project"))
     (found.workdir / "supabase" / "seed.sql").write_text("")
     found.start()
@@ -30,13 +30,18 @@ def minibase_place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 
 
 @pytest.fixture
-def place(minibase_place: Place) -> Iterator[Place]:
+def place(lasting_place: Place) -> Iterator[Place]:
     """The place, with nothing in it of another test."""
-    minibase_place.start()
-    yield minibase_place
-    minibase_place.start()
-    minibase_place.sql("delete from agent_stacks")
-    minibase_place.sql("truncate llm_calls, workers cascade")
+    lasting_place.start()
+    empty(lasting_place)
+    yield lasting_place
+    lasting_place.start()
+    empty(lasting_place)
+
+
+def empty(place: Place) -> None:
+    place.sql("delete from agent_stacks")
+    place.sql("truncate llm_calls, workers cascade")
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
+from given import GIVEN
 from processes import clean_environment, eventually, minibase, stackbeat
 
 LEASE_S = 2.0
@@ -27,12 +28,15 @@ PATIENCE_S = 60
 
 
 class Place:
-    """A minibase that can be killed and started again on the same ports; its database as at a SQL prompt."""
+    """A minibase that can be killed and started again on the same ports; its database as at a SQL prompt.
+
+    Where a Supabase was given it is that one, which nobody starts or kills here.
+    """
 
     def __init__(self, workdir: Path) -> None:
         self.workdir = workdir
         self._api: subprocess.Popen[bytes] | None = None
-        self._values: dict[str, str] = {}
+        self._values: dict[str, str] = {} if GIVEN is None else GIVEN.status
         self._connection: psycopg.Connection[Any] | None = None
 
     @property
@@ -41,7 +45,7 @@ class Place:
 
     def start(self) -> None:
         """Start minibase unless it runs, on the ports of the last time; returns when it serves."""
-        if self._api is not None and self._api.poll() is None:
+        if GIVEN is not None or (self._api is not None and self._api.poll() is None):
             return
         ports = ["auto", "auto"]
         if self._values:
@@ -117,12 +121,12 @@ class Place:
 
     def daemon(self, log: Path, url: str, settings: Mapping[str, str], *options: str) -> subprocess.Popen[bytes]:
         """`stackbeat run` against `url`, its facts in `log`."""
-        environment = {"SUPABASE_URL": url, "SUPABASE_SECRET_KEY": self._values["SECRET_KEY"], **SETTINGS, **settings}
+        access = {"SUPABASE_URL": url, "SUPABASE_SECRET_KEY": self._values["SERVICE_ROLE_KEY"]}
         with log.open("ab") as file:
             return subprocess.Popen(
                 stackbeat("run", "--json", *options),
                 cwd=self.workdir,
-                env=clean_environment(environment),
+                env=clean_environment({**access, **SETTINGS, **settings}),
                 stdout=file,
                 stderr=subprocess.STDOUT,
             )

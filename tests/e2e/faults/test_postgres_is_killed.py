@@ -45,6 +45,7 @@ def minibase_killed(place: Place) -> Iterator[None]:
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="finds the postmaster in /proc")
 
 
+@pytest.mark.minibase_only("kills its Postgres")
 @pytest.mark.parametrize("fault", [backend_killed, pytest.param(postmaster_killed, marks=linux_only), minibase_killed])
 @pytest.mark.parametrize("moment", ["the model is asked", "replies come"])
 def test_runs_in_flight_land_once(fault: Any, moment: str, place: Place, provider: Provider, daemon: Any) -> None:

@@ -11,6 +11,8 @@ import httpx
 import pytest
 from project_folder import Folder
 
+pytestmark = pytest.mark.minibase_only("`minibase backup`, `restore` and `move`")
+
 PERSON = {"email": "ada@example.com", "password": "a long password"}
 
 

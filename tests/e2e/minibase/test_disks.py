@@ -16,9 +16,10 @@ import pytest
 from processes import clean_environment, stackbeat
 from project_folder import Folder, wait_for
 
-pytestmark = pytest.mark.skipif(
-    sys.platform != "linux" or os.geteuid() != 0, reason="only root can mount a small disk to fill"
-)
+pytestmark = [
+    pytest.mark.minibase_only("fills the disk it is on"),
+    pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="only root can mount a small disk to fill"),
+]
 
 
 @contextmanager

@@ -24,6 +24,8 @@ from project_folder import ROOT, Folder, site_packages, wait_for
 
 from minibase.postgres.account import Account
 
+pytestmark = pytest.mark.minibase_only("the `minibase` command itself")
+
 # -- while it runs -------------------------------------------------------------------------------------------------
 
 

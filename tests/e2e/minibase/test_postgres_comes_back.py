@@ -15,6 +15,8 @@ from realtime import AsyncRealtimeClient, RealtimePostgresChangesListenEvent
 
 from minibase.postgres.server import running_on
 
+pytestmark = pytest.mark.minibase_only("kills its Postgres")
+
 
 @pytest.fixture
 def served(running: Folder) -> Folder:

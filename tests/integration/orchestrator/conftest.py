@@ -1,4 +1,6 @@
-"""A migrated database behind the real API, a daemon in the test's own process, and scripted agents and models."""
+"""A migrated database behind the real API, or the Supabase that was given; a daemon in the test's own process, and
+scripted agents and models.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +8,17 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import anyio
+import anyio.to_thread
 import asyncpg
 import pytest
 from anyio.from_thread import start_blocking_portal
+from given import GIVEN, Given
 from pydantic import BaseModel
 
 from agents.agent import Agent
@@ -118,7 +123,7 @@ class World:
     public_key: str
     dsn: str
     admin: asyncpg.Connection
-    database: Endpoint
+    database: Endpoint | None = None  # where the tests have made it
     facts: list[Fact] = field(default_factory=list)
 
     def config(self, **settings: Any) -> Config:
@@ -172,22 +177,51 @@ class World:
             group.cancel_scope.cancel()
 
 
-@pytest.fixture
-async def world(serve_api: Any, migrated: Endpoint) -> AsyncIterator[World]:
+@asynccontextmanager
+async def _on_clone(serve_api: Any, migrated: Endpoint) -> AsyncIterator[World]:
     database = await clone_database(migrated, f"world_{id(migrated)}")
     try:
-        async with serve_api(database=database) as api:
-            admin = await asyncpg.connect(database.dsn(Login.OWNER))
-            try:
-                yield World(
-                    url=api.url,
-                    key=api.secrets.secret_key,
-                    public_key=api.secrets.publishable_key,
-                    dsn=database.dsn(Login.OWNER),
-                    admin=admin,
-                    database=database,
-                )
-            finally:
-                await admin.close()
+        async with serve_api(database=database) as api, _connected(database.dsn(Login.OWNER)) as admin:
+            yield World(
+                url=api.url,
+                key=api.secrets.secret_key,
+                public_key=api.secrets.publishable_key,
+                dsn=database.dsn(Login.OWNER),
+                admin=admin,
+                database=database,
+            )
     finally:
         await drop_database(database)
+
+
+@asynccontextmanager
+async def _on_given(given: Given) -> AsyncIterator[World]:
+    await anyio.to_thread.run_sync(partial(given.renew, seeded=False))
+    async with _connected(given.db_url) as admin:
+        yield World(
+            url=given.api_url, key=given.service_key, public_key=given.publishable_key, dsn=given.db_url, admin=admin
+        )
+
+
+@asynccontextmanager
+async def _connected(dsn: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(dsn)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+if GIVEN is None:
+
+    @pytest.fixture
+    async def world(serve_api: Any, migrated: Endpoint) -> AsyncIterator[World]:
+        async with _on_clone(serve_api, migrated) as made:
+            yield made
+
+else:
+
+    @pytest.fixture
+    async def world() -> AsyncIterator[World]:
+        async with _on_given(GIVEN) as made:
+            yield made

@@ -11,6 +11,7 @@ from typing import Any
 
 import anyio
 import httpx
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from agents.work import Agenda
@@ -220,6 +221,7 @@ async def test_a_draining_daemon_is_alive_but_not_ready(world: World) -> None:
     assert await world.admin.fetchval("select count(*) from public.agent_traces where action = 'talk'") == 1
 
 
+@pytest.mark.minibase_only("closes its database to the API")
 async def test_ready_turns_503_while_the_database_is_away_and_200_again(world: World) -> None:
     await world.stack("Owls")
     async with watching(world) as watch, world.daemon([Talker()], [answering()], monitor=watch.monitor):

@@ -26,6 +26,8 @@ from orchestrator.doctor.supabase import check_database, check_visitors
 
 from .conftest import World
 
+pytestmark = pytest.mark.minibase_only("breaks the database, to hear it told")
+
 OTHER_SECRET = "sb_secret_abcdefghijklmnopqrstuv_12345678"
 OTHER_PUBLIC = "sb_publishable_abcdefghijklmnopqrstuv_12345678"
 
