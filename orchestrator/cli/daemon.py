@@ -10,11 +10,12 @@ from typing import Any
 
 import click
 
-from orchestrator.cli.errors import CliError, ExitCode, leaves
+from orchestrator.cli.errors import CliError, ExitCode
 from orchestrator.cli.ports import Choice, PortType, Use, listen, url_of
 from orchestrator.cli.target import Target
 from orchestrator.config import FILE_NAME, Config, ConfigError, ProviderName
 from orchestrator.facts import MonitorServed, Observer, tell
+from orchestrator.groups import leaves
 from orchestrator.prompts import read_prompt
 
 # Stands in until minibase has started and says its own address and key; a wrong setting must not wait for that.

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from orchestrator.cli.errors import CliError, ExitCode, leaves
+from orchestrator.cli.errors import CliError, ExitCode
+from orchestrator.groups import leaves
 
 if TYPE_CHECKING:
     from postgrest.exceptions import APIError

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from enum import IntEnum
 from typing import IO, Any
 
@@ -39,12 +38,3 @@ class CliError(click.ClickException):
     def show(self, file: IO[Any] | None = None) -> None:
         """Print the sentence on stderr, without the usage text click would add."""
         click.echo(f"error: {printable(self.format_message())}", file=file, err=file is None)
-
-
-def leaves(error: BaseException) -> Iterator[BaseException]:
-    """The error itself, or, of a group of them, each one in it, at any depth."""
-    if isinstance(error, BaseExceptionGroup):
-        for inner in error.exceptions:
-            yield from leaves(inner)
-    else:
-        yield error

@@ -11,7 +11,7 @@ from typing import Any
 import anyio
 import click
 
-from orchestrator.cli.errors import leaves
+from orchestrator.groups import leaves
 
 # New objects before a look for cycles. One claim of a hundred stacks makes some 50,000, none of them in a cycle.
 GC_NEW_OBJECTS = 50_000

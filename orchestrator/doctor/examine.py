@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 import anyio
 import httpx
 
-from orchestrator.cli.errors import leaves
 from orchestrator.config import Config
 from orchestrator.doctor.findings import Finding, Level, fail, has_failed, warn
 from orchestrator.doctor.keys import PUBLIC, SERVICE, Access, judge_forms
@@ -22,6 +21,7 @@ from orchestrator.doctor.supabase import (
     check_visitors,
     judge_silence,
 )
+from orchestrator.groups import leaves
 
 # A subscription ends a little before its limit, so that it can say how far it came.
 CLOSING_S = 0.2
