@@ -21,6 +21,8 @@ from orchestrator.llm.values import Fault
 from orchestrator.store import StoreFault
 from orchestrator.verbs import VERSION, BeginVerdict, CommitVerdict
 
+from .sentences import raised
+
 REFERENCE = ROOT / "docs" / "reference"
 
 
@@ -101,6 +103,14 @@ def test_every_sentence_of_the_database_is_listed_under_its_code(catalogue: Any)
         r"^\| `(\w{5})` \| ([^|]+) \|", section(page("errors.md"), "What the database says"), re.MULTILINE
     )
     assert {(code, text.strip()) for code, text in listed} == said
+
+
+def test_every_sentence_of_the_program_is_listed_once() -> None:
+    text, source = page("errors.md"), ROOT / "orchestrator"
+    said = re.findall(r"^\| `([^`]+)` \| (.+) \|$", section(text, "What the command line says"), re.MULTILINE)
+    assert sorted((sentence, code) for code, sentence in said) == sorted(raised(source, "CliError"))
+    of_settings = re.findall(r"^\| (.+) \|$", section(text, "What the settings say"), re.MULTILINE)[1:]
+    assert sorted(of_settings) == sorted({sentence for sentence, _ in raised(source, "ConfigError")})
 
 
 def test_every_exit_code_and_fault_is_listed() -> None:
