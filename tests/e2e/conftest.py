@@ -24,7 +24,7 @@ def live_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     latency = os.environ.get("TEST_SIMULATED_LATENCY", "0")
     settings = {"STACKBEAT_SIMULATED_LATENCY": latency, "STACKBEAT_CADENCE_S": "5"}
     try:
-        with running_stack(folder, environment=settings) as stack:
+        with running_stack(folder, "--metrics-port", "auto", environment=settings) as stack:
             yield stack
     finally:
         discard_data(folder)

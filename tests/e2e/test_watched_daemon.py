@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from processes import STOP_TIMEOUT_S, Stack, clean_environment, eventually, running_stack, stackbeat
+from processes import STOP_TIMEOUT_S, Stack, clean_environment, eventually, stackbeat
 from prometheus_client.parser import text_string_to_metric_families
 
 
@@ -43,13 +43,12 @@ def test_a_daemon_serves_its_metrics_and_says_where(live_stack: Stack, tmp_path:
     assert _fact(log, "DaemonStopped")
 
 
-def test_up_serves_them_beside_the_dashboard(workdir: Path) -> None:
-    with running_stack(workdir, "--metrics-port", "auto") as stack:
-        log = workdir / "up.log"
-        said = eventually(lambda: re.search(r"(http://\S+)/metrics", log.read_text()), within=30, what="the address")
-        eventually(lambda: samples(said[1])["stackbeat_stacks_claimed_total"] > 0, within=60, what="a claimed stack")
-        assert httpx.get(f"{said[1]}/ready").json()["ready"] is True
-        assert "stackbeat_" not in httpx.get(f"{stack.url}/metrics").text, "the dashboard may be for everybody"
+def test_up_serves_them_beside_the_dashboard(live_stack: Stack) -> None:
+    log = live_stack.workdir / "up.log"
+    said = eventually(lambda: re.search(r"(http://\S+)/metrics", log.read_text()), within=30, what="the address")
+    eventually(lambda: samples(said[1])["stackbeat_stacks_claimed_total"] > 0, within=60, what="a claimed stack")
+    assert httpx.get(f"{said[1]}/ready").json()["ready"] is True
+    assert "stackbeat_" not in httpx.get(f"{live_stack.url}/metrics").text, "the dashboard may be for everybody"
 
 
 def _fact(log: Path, kind: str) -> dict[str, Any] | None:
