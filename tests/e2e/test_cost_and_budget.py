@@ -12,7 +12,8 @@ def test_the_costs_of_a_fleet_by_everything(live_stack: Stack) -> None:
     by_role = live_stack.json("cost")
     assert by_role["total"]["calls"] == sum(row["calls"] for row in by_role["rows"])
     assert {row["role"] for row in by_role["rows"]} <= {"planner", "builder", "communicator", "reviewer"}
-    assert [row["model"] for row in live_stack.json("cost", "--by", "model")["rows"]] == ["simulated-v1"]
+    models = {row["model"]: row["calls"] for row in live_stack.json("cost", "--by", "model")["rows"]}
+    assert models["simulated-v1"] > 3, "what other tests write into this ledger has other names"
     assert {row["stack"] for row in live_stack.json("cost", "--by", "stack")["rows"]} >= {"Night Owls"}
     assert live_stack.json("cost", "--by", "hour")["rows"][-1]["calls"] > 0
     one = live_stack.json("cost", "--stack", "Night Owls")["total"]

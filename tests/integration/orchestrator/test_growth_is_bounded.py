@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import anyio
+
 from orchestrator.facts import Pruned
 from orchestrator.retention import BATCH
 
-from .conftest import World
+from .conftest import PATIENCE_S, World
+
+
+def _deleted(world: World) -> list[int]:
+    return [fact.deleted["agent_traces"] for fact in world.facts if isinstance(fact, Pruned)]
 
 
 async def test_old_traces_runs_and_ledger_rows_are_deleted_without_being_asked(world: World) -> None:
@@ -27,6 +33,10 @@ async def test_old_traces_runs_and_ledger_rows_are_deleted_without_being_asked(w
     async with world.daemon(retention={"traces_days": 14, "calls_days": 90}):
         await world.until("select count(*) = 7 from public.agent_traces")
         await world.until("select count(*) = 1 from public.llm_calls")
-    deleted = [fact.deleted for fact in world.facts if isinstance(fact, Pruned)]
-    assert sum(tables["agent_traces"] for tables in deleted) == backlog
-    assert max(tables["agent_traces"] for tables in deleted) == BATCH
+        with anyio.fail_after(PATIENCE_S):  # the rows are gone before the daemon hears so
+            while True:
+                if sum(_deleted(world)) >= backlog:
+                    break
+                await anyio.sleep(0.05)
+    assert sum(_deleted(world)) == backlog
+    assert max(_deleted(world)) == BATCH
