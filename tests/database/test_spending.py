@@ -212,6 +212,27 @@ async def test_budgets_of_a_stack_of_a_role_and_in_tokens(db, claimed):
     assert runs[-1]["answer"]["reason"] == "budget exhausted: reviewers of all stacks may spend 150 tokens a day"
 
 
+@pytest.mark.parametrize(
+    ("usd", "tokens", "begun"), [(3.0, 3_000, 3), (2.99, 3_000, 2), (3.0, 2_999, 2), (1.0, 1_000, 1)]
+)
+async def test_a_batch_that_fits_exactly_is_granted_and_one_that_does_not_by_what_still_fits(
+    db, claimed, usd, tokens, begun
+):
+    """Together or one by one: the budget counts in dollars, the quota in tokens."""
+    await db.admin.execute("insert into budgets (per, usd) values ('day', $1)", usd)
+    await limit(db, tokens_per_minute=tokens)
+    runs = [
+        {
+            "run_id": str(uuid.uuid4()), "stack_id": stack["stack_id"], "fence": stack["fence"], "agent": "builder",
+            "priority": 5, "reason": "r", "key": "k", "work_at": NOON, "offers": [offer(tokens=1_000, usd=1)],
+        }
+        for stack in claimed
+    ]  # fmt: skip
+    answer = await db.verb("begin_runs", worker=str(uuid.uuid4()), runs=runs)
+    assert [run["verdict"] for run in answer["runs"]].count("begun") == begun
+    assert await level(db, "tokens per minute") == tokens - 1_000 * begun
+
+
 async def test_a_new_budget_knows_what_was_spent_today(db, claimed):
     run = await db.begin(claimed[0], offers=[offer()])
     await db.commit(run | {"calls": [call(run, usd="0.40")]})
