@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 import anyio
 from pydantic import ValidationError
@@ -86,7 +87,9 @@ async def run_cycle(claimed: ClaimedStack, around: Surroundings, live: LiveCycle
         await _settle(claimed, live, (), due, crew, cadence=None)
         return CycleReport(stack_id=claimed.stack_id, runs=(), refusals=(), due=due)
     measures = {name: crew.savings.of(snapshot.stack.id, name) for name in crew.agents}
-    crew = replace(crew, agents=cheaper(crew.agents, measures))
+    agents = cheaper(crew.agents, measures)
+    if agents is not crew.agents:
+        crew = replace(crew, agents=agents)
     agendas = _without_repeats(_find_work(snapshot, crew), snapshot, crew)
     agendas, held = hold(agendas, measures, snapshot.now)
     now, cadence = snapshot.now, timedelta(milliseconds=snapshot.stack.cadence_ms)
@@ -309,7 +312,7 @@ class _StageRun:
             snapshot=snapshot,
             live=self._live,
             ask=None if agent.needs_artifact else early,
-            told=None if early is None else told(agent, self._snapshot, work, early),
+            told=None if early is None else partial(told, agent, self._snapshot, work, early),
             kept=begun.kept or (),
             provider=begun.provider,
             usd=begun.usd,

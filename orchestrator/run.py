@@ -47,7 +47,7 @@ class Turn:
     snapshot: Snapshot
     live: LiveCycle
     ask: Ask | None = None  # where it was made before the begin
-    told: str | None = None
+    told: Callable[[], str] | None = None
     kept: tuple[KeptReply, ...] = ()
     provider: str | None = None
     usd: Decimal | None = None

@@ -8,7 +8,7 @@ ask the same thing again, because time has passed, says so by another key.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -38,7 +38,7 @@ def was_answered(agent: Agent, snapshot: Snapshot, work: Work) -> bool:
     return mark is not None and mark == told(agent, snapshot, work, agent.ask(snapshot, work))
 
 
-def context_after(outcome: Outcome, before: Mapping[str, Any], what: str | None) -> dict[str, Any] | None:
+def context_after(outcome: Outcome, before: Mapping[str, Any], what: Callable[[], str] | None) -> dict[str, Any] | None:
     """The agent's context after a completed run, with the mark of ``what`` it was told where it changed nothing.
 
     None keeps what is there.
@@ -48,4 +48,4 @@ def context_after(outcome: Outcome, before: Mapping[str, Any], what: str | None)
         return None
     context = dict(before if outcome.context is None else outcome.context)
     context.pop(MARK, None)
-    return context | {MARK: what} if quiet else context
+    return context | {MARK: what()} if quiet and what is not None else context

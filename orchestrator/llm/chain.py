@@ -153,7 +153,8 @@ class Chain:
             key = provider.name, provider.model(tier, role)
             if self._gates.rest_s(key) > 0:
                 continue
-            found.append((*key, tokens_in(size) + self._lengths.expect((role, *key), max_output_tokens)))
+            tokens = tokens_in(size) + self._lengths.expect((role, *key), max_output_tokens)
+            found.append((*key, tokens, not provider.simulated))
         most = max(
             (
                 self._most_usd(each, each.model(tier, role), size=size, max_output_tokens=max_output_tokens)
@@ -161,7 +162,10 @@ class Chain:
             ),
             default=Decimal(0),
         )
-        return tuple(Offer(provider=name, model=model, tokens=n, usd=2 * most) for name, model, n in found)
+        return tuple(
+            Offer(provider=name, model=model, tokens=tokens, usd=2 * most, metered=metered)
+            for name, model, tokens, metered in found
+        )
 
     def take_limits(self) -> tuple[Limit, ...]:
         """What providers have said of their limits since the last time, the newest of each."""

@@ -109,15 +109,20 @@ class Provider(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
-    """One way to have a prompt answered: by whom, about how many tokens it takes, how many dollars at most."""
+    """One way to have a prompt answered: by whom, about how many tokens it takes, how many dollars at most.
+
+    ``metered``: it may have limits that nobody knows before its first answer.
+    """
 
     provider: str
     model: str
     tokens: int
     usd: Decimal
+    metered: bool = True
 
     def as_wire(self) -> dict[str, Any]:
-        return {"provider": self.provider, "model": self.model, "tokens": self.tokens, "usd": str(self.usd)}
+        wire = {"provider": self.provider, "model": self.model, "tokens": self.tokens, "usd": str(self.usd)}
+        return wire | {"metered": True} if self.metered else wire
 
 
 LimitKind = Literal["requests per minute", "tokens per minute", "requests per day", "tokens per day"]

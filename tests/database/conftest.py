@@ -113,7 +113,9 @@ class Database:
         answer = await self.verb("begin_runs", worker=str(uuid.uuid4()), runs=[run])
         return {**run, "answer": answer["runs"][0]}
 
-    async def commit(self, *runs: dict[str, Any], settlements: tuple[dict[str, Any], ...] = ()) -> dict[str, Any]:
+    async def commit(
+        self, *runs: dict[str, Any], settlements: tuple[dict[str, Any], ...] = (), **more: Any
+    ) -> dict[str, Any]:
         """Commit runs; each is a begun run plus what changed. The answer's verdicts are keyed by run and stack."""
         outcomes = [
             {"status": "completed", "error": None, "calls": [], "changes": [], "trace": None, "context": None}
@@ -121,7 +123,8 @@ class Database:
             | {key: value for key, value in run.items() if key != "answer"}
             for run in runs
         ]
-        answer = await self.verb("commit_runs", worker=str(uuid.uuid4()), runs=outcomes, settlements=settlements)
+        request = {"worker": str(uuid.uuid4()), "runs": outcomes, "settlements": settlements, **more}
+        answer = await self.verb("commit_runs", **request)
         return answer | {
             "verdicts": {r["run_id"]: r["verdict"] for r in answer["runs"]},
             "settled": {s["stack_id"]: s["verdict"] for s in answer["settled"]},

@@ -16,8 +16,10 @@ NOON = "2026-01-01T12:00:00Z"
 MINUTE = {"requests_per_minute": 6, "tokens_per_minute": 6_000}
 
 
-def offer(tokens: int = 100, usd: str = "0.10", provider: str = "groq", model: str = "m") -> dict[str, Any]:
-    return {"provider": provider, "model": model, "tokens": tokens, "usd": usd}
+def offer(
+    tokens: int = 100, usd: str = "0.10", provider: str = "groq", model: str = "m", **more: Any
+) -> dict[str, Any]:
+    return {"provider": provider, "model": model, "tokens": tokens, "usd": usd, **more}
 
 
 def call(run: dict[str, Any], *, tokens: int = 100, usd: str = "0.01", **columns: Any) -> dict[str, Any]:
@@ -146,6 +148,38 @@ async def test_what_a_provider_says_of_its_limits_counts_and_an_operators_word_g
     await db.pass_time(5)
     waiting = (await db.begin(claimed[1], offers=[offer()]))["answer"]
     assert (waiting["verdict"], waiting["wait_ms"]) == ("waiting", 5_000), "six a minute now"
+
+
+async def test_a_model_that_has_told_nothing_is_asked_by_few_until_it_has(db, claimed):
+    """Its limits come with its first answer: until then a fleet would run into them."""
+    first = offer(metered=True)
+    runs = await begin_many(db, claimed, "planner", "builder", offers=[first])
+    assert verdicts(runs) == ["begun"] * 4 + ["waiting"] * 2
+    last = runs[-1]["answer"]
+    assert last["reason"] == "waiting for quota: groq has not said yet what it allows of m"
+    assert last["wait_ms"] <= 1_000
+    told = {"provider": "groq", "model": "m", "kind": "requests per minute", "capacity": 600, "remaining": 590}
+    await db.commit(runs[0] | {"calls": [call(runs[0])]}, limits=[told])
+    assert verdicts(await begin_many(db, claimed, "reviewer", "communicator", offers=[first])) == ["begun"] * 6
+
+
+async def test_a_model_that_answers_and_tells_no_limit_has_none(db, claimed):
+    runs = await begin_many(db, claimed, "planner", "builder", offers=[offer(metered=True)])
+    failed = call(runs[0]) | {"error": "503"}
+    await db.commit(runs[0] | {"status": "deferred", "calls": [failed]})
+    assert verdicts(await begin_many(db, claimed, "reviewer", offers=[offer(metered=True)])) == ["waiting"] * 3
+    await db.pass_time(0.5)
+    first = await begin_many(db, claimed[1:], "builder", offers=[offer(metered=True)])
+    assert verdicts(first) == ["begun", "begun"], "four more a second, and who waited longest goes first"
+    await db.commit(runs[1] | {"calls": [call(runs[1])]})
+    runs = await begin_many(db, claimed, "reviewer", "communicator", offers=[offer(metered=True)])
+    assert verdicts(runs) == ["begun"] * 6
+
+
+async def test_a_model_with_an_operators_limit_needs_no_first_answer(db, claimed):
+    await limit(db, requests_per_minute=600)
+    runs = await begin_many(db, claimed, "planner", "builder", offers=[offer(metered=True)])
+    assert verdicts(runs) == ["begun"] * 6
 
 
 async def test_a_begin_told_twice_reserves_once(db, claimed):

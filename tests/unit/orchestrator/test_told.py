@@ -57,7 +57,7 @@ def after(stack: FakeStack, agent: Critic, *changes: Change, context: dict[str, 
     snapshot = stack.snapshot()
     outcome = Outcome(thought="hm", action="look", changes=changes, context=context)
     what = told(agent, snapshot, WORK, agent.ask(snapshot, WORK))
-    written = context_after(outcome, snapshot.agent("critic").context, what)
+    written = context_after(outcome, snapshot.agent("critic").context, lambda: what)
     row = stack.agents.setdefault("critic", {"memory": {}, "inbox": {}, "context": {}, "last_run_at": None})
     row["context"] = row["context"] if written is None else written
     return stack
@@ -111,6 +111,6 @@ def test_a_version_is_no_news_for_who_does_not_look_at_it() -> None:
 
 def test_a_context_is_left_alone_where_there_is_nothing_to_mark() -> None:
     outcome = Outcome(thought="hm", action="look", changes=(AddTodo(content="x"),))
-    assert context_after(outcome, {"task": "old"}, "hash") is None
+    assert context_after(outcome, {"task": "old"}, lambda: "hash") is None
     assert context_after(outcome, {"task": "old"}, None) is None
     assert context_after(replace(outcome, changes=()), {"task": "old"}, None) is None, "an ask that broke marks nothing"
