@@ -2,6 +2,8 @@
 -- them, and is refused. So of a model that has not answered yet, and for which no operator set a limit, there are few first calls:
 -- four, and four more a second. The rest waits in the queue for a second at a time. A model that answers and says nothing has no
 -- limit. Offers that need none of this (`metered` is not true) are those of the simulated model.
+--
+-- And a place in the queue is a running stack's: who was stopped, paused or deleted while it waited keeps nobody waiting.
 
 alter table internal.quota drop constraint quota_kind_check;
 alter table internal.quota add constraint quota_kind_check
@@ -74,7 +76,8 @@ begin
       left join internal.quota_queue q on q.stack_id = r.stack_id and q.agent_type = r.agent
       where r.offers -> k is not null and r.run_id not in (select g.run_id from unnest(granted) g)
       union all
-      select null, q.provider, q.model, q.tokens, 0, q.priority, q.since, null from internal.quota_queue q
+      select null, q.provider, q.model, q.tokens, 0, q.priority, q.since, null
+      from internal.quota_queue q join public.agent_stacks a on a.id = q.stack_id and a.execution_state = 'running'
       where q.kept_until > t and not exists (select from unnest(runs) r where r.stack_id = q.stack_id and r.agent = q.agent_type)
     ), asked as (
       select * from (
@@ -118,7 +121,8 @@ begin
     order by x.run_id, x.refusal like 'budget%' desc, x.wait_s);
   delete from internal.quota_queue where (stack_id, agent_type) in (
     select q.stack_id, q.agent_type from internal.quota_queue q
-    where q.kept_until <= t or exists (
+    where q.kept_until <= t or not exists (
+        select from public.agent_stacks a where a.id = q.stack_id and a.execution_state = 'running') or exists (
       select from unnest(runs) r join unnest(granted) g on g.run_id = r.run_id
       where r.stack_id = q.stack_id and r.agent = q.agent_type)
     for update skip locked);   -- what has expired, another model's reservation may be deleting too

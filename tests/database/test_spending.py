@@ -182,6 +182,23 @@ async def test_a_model_with_an_operators_limit_needs_no_first_answer(db, claimed
     assert verdicts(runs) == ["begun"] * 6
 
 
+@pytest.mark.parametrize(
+    "leaves",
+    ["delete from agent_stacks where id = $1", "update agent_stacks set execution_state = 'paused' where id = $1"],
+)
+async def test_who_left_holds_no_place_in_the_queue(db, claimed, leaves):
+    await limit(db, requests_per_minute=1)
+    first, second, third = claimed
+    assert (await db.begin(first, offers=[offer()]))["answer"]["verdict"] == "begun"
+    assert (await db.begin(second, offers=[offer()]))["answer"]["wait_ms"] == 60_000
+    await db.pass_time(1)
+    assert (await db.begin(third, offers=[offer()]))["answer"]["wait_ms"] == 119_000, "behind it"
+    await db.admin.execute(leaves, uuid.UUID(second["stack_id"]))
+    await db.pass_time(59)
+    assert (await db.begin(third, offers=[offer()]))["answer"]["verdict"] == "begun"
+    assert await db.one("select count(*) from internal.quota_queue") == 0
+
+
 async def test_a_begin_told_twice_reserves_once(db, claimed):
     await limit(db, requests_per_minute=6)
     run = await db.begin(claimed[0], offers=[offer()])

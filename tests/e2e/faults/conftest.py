@@ -42,6 +42,9 @@ def place(lasting_place: Place) -> Iterator[Place]:
 def empty(place: Place) -> None:
     place.sql("delete from agent_stacks")
     place.sql("truncate llm_calls, workers cascade")
+    place.sql("delete from budgets")
+    place.sql("delete from model_limits")
+    place.sql("truncate internal.quota, internal.quota_queue, internal.budget_use")
 
 
 @pytest.fixture
