@@ -65,13 +65,27 @@ class FinishTodo(_Change):
     id: UUID
 
 
+class IssueNote(_Change):
+    """What a version says about an issue of the review before it."""
+
+    id: str
+    fixed: bool
+    note: Annotated[str, StringConstraints(max_length=300)] = ""
+
+
 class PublishArtifact(_Change):
-    """A new version of the page; the database numbers it."""
+    """A new version of the page; the database numbers it.
+
+    With ``base`` (0 for none) it lands only while that is the newest version; ``diff`` is kept beside the page.
+    """
 
     op: Literal["publish_artifact"] = "publish_artifact"
     content: Annotated[str, StringConstraints(min_length=1, max_length=500_000)]
     description: Annotated[str, StringConstraints(max_length=2000)]
     todo_id: UUID | None = None
+    base: int | None = None
+    diff: Annotated[str, StringConstraints(max_length=60_000)] = ""
+    answers: tuple[IssueNote, ...] = ()
 
 
 class SendMessage(_Change):

@@ -64,10 +64,11 @@ class FakeStack:
         self.todos.append(todo | {"assigned_to": "builder", "attempts": 0, "created_at": self._tick()} | values)
         return UUID(str(todo["id"]))
 
-    def publish(self, content: str, todo_id: UUID | None = None, description: str = "") -> None:
+    def publish(self, content: str, todo_id: UUID | None = None, description: str = "", **metadata: Any) -> None:
         version = len(self.artifacts) + 1
         row = {"id": self.new_id(), "version": version, "content": content, "todo_id": todo_id}
-        self.artifacts.append(row | {"created_at": self._tick(), "metadata": {"description": description}})
+        about = {"description": description, **metadata}
+        self.artifacts.append(row | {"created_at": self._tick(), "metadata": about})
 
     def say(self, content: str, sender: str = "Ada") -> UUID:
         line = {"id": self.new_id(), "sender_name": sender, "content": content, "created_at": self._tick()}
@@ -141,7 +142,10 @@ class FakeStack:
             case c.FinishTodo():
                 self._row(self.todos, change.id).update(status="completed", completed_at=self._tick())
             case c.PublishArtifact():
-                self.publish(change.content, change.todo_id, change.description)
+                if change.base is not None and change.base != len(self.artifacts):
+                    raise ValueError(f"version {len(self.artifacts)} is the newest, not {change.base}")
+                answers = [note.model_dump() for note in change.answers]
+                self.publish(change.content, change.todo_id, change.description, answers=answers)
             case c.SendMessage():
                 self.sent.append(change)
             case c.AnswerVisitor():

@@ -203,16 +203,19 @@ class PublicAgentTracesUpdate(TypedDict):
 class PublicArtifactBodies(BaseModel):
     artifact_id: uuid.UUID = Field(alias="artifact_id")
     content: str = Field(alias="content")
+    diff: Optional[str] = Field(alias="diff")
 
 
 class PublicArtifactBodiesInsert(TypedDict):
     artifact_id: Annotated[uuid.UUID, Field(alias="artifact_id")]
     content: Annotated[str, Field(alias="content")]
+    diff: NotRequired[Annotated[Optional[str], Field(alias="diff")]]
 
 
 class PublicArtifactBodiesUpdate(TypedDict):
     artifact_id: NotRequired[Annotated[uuid.UUID, Field(alias="artifact_id")]]
     content: NotRequired[Annotated[str, Field(alias="content")]]
+    diff: NotRequired[Annotated[Optional[str], Field(alias="diff")]]
 
 
 class PublicArtifacts(BaseModel):
@@ -220,6 +223,7 @@ class PublicArtifacts(BaseModel):
     created_by: str = Field(alias="created_by")
     id: uuid.UUID = Field(alias="id")
     metadata: JsonValue = Field(alias="metadata")
+    restores: Optional[int] = Field(alias="restores")
     run_id: Optional[uuid.UUID] = Field(alias="run_id")
     simulated: bool = Field(alias="simulated")
     size_bytes: int = Field(alias="size_bytes")
@@ -235,6 +239,7 @@ class PublicArtifactsInsert(TypedDict):
     created_by: NotRequired[Annotated[str, Field(alias="created_by")]]
     id: NotRequired[Annotated[uuid.UUID, Field(alias="id")]]
     metadata: NotRequired[Annotated[JsonValue, Field(alias="metadata")]]
+    restores: NotRequired[Annotated[Optional[int], Field(alias="restores")]]
     run_id: NotRequired[Annotated[Optional[uuid.UUID], Field(alias="run_id")]]
     simulated: NotRequired[Annotated[bool, Field(alias="simulated")]]
     size_bytes: NotRequired[Annotated[int, Field(alias="size_bytes")]]
@@ -250,6 +255,7 @@ class PublicArtifactsUpdate(TypedDict):
     created_by: NotRequired[Annotated[str, Field(alias="created_by")]]
     id: NotRequired[Annotated[uuid.UUID, Field(alias="id")]]
     metadata: NotRequired[Annotated[JsonValue, Field(alias="metadata")]]
+    restores: NotRequired[Annotated[Optional[int], Field(alias="restores")]]
     run_id: NotRequired[Annotated[Optional[uuid.UUID], Field(alias="run_id")]]
     simulated: NotRequired[Annotated[bool, Field(alias="simulated")]]
     size_bytes: NotRequired[Annotated[int, Field(alias="size_bytes")]]

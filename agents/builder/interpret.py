@@ -2,40 +2,50 @@
 
 from __future__ import annotations
 
-import re
-
+from agents.builder.answers import answered
 from agents.builder.ask import todo_of
 from agents.builder.output import BuilderReply
+from agents.builder.patch import compare, page_of
 from agents.changes import FinishTodo, PublishArtifact
 from agents.outcome import Outcome, ReplyRejected, recent, shortened
 from agents.page import blockers
 from agents.snapshot import Snapshot
 from agents.work import Work
 
-_FENCED = re.compile(r"\A\s*```[a-z]*\s*\n(.*?)\n?```\s*\Z", re.DOTALL | re.IGNORECASE)
-
 
 def interpret(reply: BuilderReply, snapshot: Snapshot, work: Work) -> Outcome:
-    """The next version and the finished todo; raises ReplyRejected for an empty, unchanged or broken page."""
+    """The next version and the finished todo.
+
+    Raises ReplyRejected for an empty, unchanged or broken page, and for one that leaves an open issue unanswered.
+    """
     todo = todo_of(snapshot, work)
     if todo is None:
         raise ReplyRejected(f"{work.key} is not open any more, so there is nothing to build for")
-    html = _unfenced(reply.html)
+    newest = snapshot.artifact
+    before = newest.content if newest else None
+    html = page_of(reply, before)
     _judge(html, snapshot)
-    version = snapshot.artifact.version + 1 if snapshot.artifact else 1
-    summary = reply.summary or todo.content[:200]
+    notes = answered(reply.answers, snapshot, html)
+    diff = compare(before or "", html)
+    base, summary = newest.version if newest else 0, reply.summary or todo.content[:200]
+    published = PublishArtifact(
+        content=html, description=summary, todo_id=todo.id, base=base, diff=diff.text, answers=notes
+    )
     return Outcome(
         thought=shortened(reply.thinking),
         action="build",
-        result={"todo": todo.content[:200], "version": version, "bytes": len(html.encode()), "summary": summary},
-        changes=(PublishArtifact(content=html, description=summary, todo_id=todo.id), FinishTodo(id=todo.id)),
+        result={
+            "todo": todo.content[:200],
+            "version": base + 1,
+            "bytes": len(html.encode()),
+            "added_lines": diff.added,
+            "removed_lines": diff.removed,
+            "answered_issues": len(notes),
+            "summary": summary,
+        },
+        changes=(published, FinishTodo(id=todo.id)),
         context=recent(snapshot.agent("builder").context, reply.thinking, todo.content[:200]),
     )
-
-
-def _unfenced(html: str) -> str:
-    fenced = _FENCED.match(html)
-    return (fenced.group(1) if fenced else html).strip()
 
 
 def _judge(html: str, snapshot: Snapshot) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from agents.page import check
 from agents.simulated.compose import Built, compose, read_built
 from agents.simulated.dice import pick
 from agents.simulated.library import CORE, Feature
@@ -22,12 +23,35 @@ def reply(context: Mapping[str, Any], seed: str) -> dict[str, Any]:
     todo = str((context.get("todo") or {}).get("content") or "")
     version = int(artifact.get("version") or 0) + 1
     built, summary = _next(made, before, todo)
+    html = compose(made, built, version)
     opening = pick(("Done:", "Built and tried out:", "This version brings it:"), made.seed, seed, "opening")
     return {
         "thinking": f"{opening} {summary} Features so far: {len(built.features)}, still in one file.",
         "summary": summary,
-        "html": compose(made, built, version),
+        **_form(str(artifact.get("source") or ""), html, repair=todo.startswith(REPAIR)),
+        "answers": _answers(context, html),
     }
+
+
+def _form(before: str, html: str, *, repair: bool) -> dict[str, Any]:
+    """A repair comes as edits where every changed line of the page stands in it once; all else as the whole page."""
+    old, new = before.splitlines(), html.splitlines()
+    changed = [(a, b) for a, b in zip(old, new, strict=False) if a != b]
+    one_each = all(a and "\n".join(old).count(a) == 1 for a, _ in changed)
+    if not repair or len(old) != len(new) or not changed or not one_each:
+        return {"html": html, "edits": []}
+    return {"html": None, "edits": [{"find": a, "replace": b} for a, b in changed]}
+
+
+def _answers(context: Mapping[str, Any], html: str) -> list[dict[str, Any]]:
+    """What became of each open issue, read off the page itself."""
+    still = {finding.text for finding in check(html)}
+    answers = []
+    for issue in context.get("review_issues") or []:
+        fixed = issue.get("text") not in still
+        note = "repaired in this version" if fixed else "its repair is a todo of its own"
+        answers.append({"id": str(issue.get("id")), "fixed": fixed, "note": note})
+    return answers
 
 
 def _next(made: Project, before: Built | None, todo: str) -> tuple[Built, str]:

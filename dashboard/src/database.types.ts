@@ -220,15 +220,18 @@ export type Database = {
         Row: {
           artifact_id: string;
           content: string;
+          diff: string | null;
         };
         ComputedFields: never;
         Insert: {
           artifact_id: string;
           content: string;
+          diff?: string | null;
         };
         Update: {
           artifact_id?: string;
           content?: string;
+          diff?: string | null;
         };
         Relationships: [
           {
@@ -246,6 +249,7 @@ export type Database = {
           created_by: string;
           id: string;
           metadata: NonNullable<Json>;
+          restores: number | null;
           run_id: string | null;
           simulated: boolean;
           size_bytes: number;
@@ -261,6 +265,7 @@ export type Database = {
           created_by?: string;
           id?: string;
           metadata?: NonNullable<Json>;
+          restores?: number | null;
           run_id?: string | null;
           simulated?: boolean;
           size_bytes?: number;
@@ -275,6 +280,7 @@ export type Database = {
           created_by?: string;
           id?: string;
           metadata?: NonNullable<Json>;
+          restores?: number | null;
           run_id?: string | null;
           simulated?: boolean;
           size_bytes?: number;
