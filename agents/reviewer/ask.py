@@ -57,6 +57,7 @@ def context(snapshot: Snapshot) -> dict[str, Any]:
         "artifact": {
             "version": artifact.version,
             "description": artifact.metadata.get("description", ""),
+            "answers": artifact.metadata.get("answers", []),
             "source": cut(artifact.content or "", MAX_SOURCE),
         }
         if artifact

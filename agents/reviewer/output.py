@@ -19,3 +19,6 @@ class ReviewerReply(BaseModel):
     verdict: Literal["ready", "needs_work"]
     issues: Annotated[list[Issue], Field(max_length=8)]
     recommendations: Annotated[list[Sentence], Field(max_length=5)]
+    resolved: Annotated[list[Annotated[str, StringConstraints(max_length=100)]], Field(max_length=20)] = Field(
+        default_factory=list
+    )

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from agents.changes import Advise, Remember
+from agents.clock import clock
 from agents.outcome import Outcome, ReplyRejected
 from agents.reviewer import agent as reviewer
 from agents.reviewer.output import ReviewerReply
-from agents.testing import FakeStack, run_once, scripted_model
+from agents.testing import START, FakeStack, run_once, scripted_model
 
 GOOD = (
     '<!doctype html><html lang="en"><head><title>t</title><meta name="viewport" content="width=device-width"></head>'
@@ -106,3 +108,62 @@ def test_without_the_source_nothing_is_called_reviewed() -> None:
     (work,) = reviewer.find_work(snapshot, snapshot.now).work
     with pytest.raises(ReplyRejected, match="source"):
         reviewer.interpret(ReviewerReply(**CONTENT), snapshot, work)
+
+
+DULL = {"severity": "major", "description": "The start button does nothing"}
+
+
+def test_an_opinion_stays_open_with_its_id_until_a_version_or_a_review_settles_it() -> None:
+    stack = stack_with(GOOD)
+    review(stack, issues=[DULL, {"severity": "minor", "description": "Dull"}])
+    not_yet = {"id": "v1:opinion:1", "fixed": False, "note": "later"}
+    stack.publish(GOOD + "<!-- 2 -->", answers=[not_yet, {"id": "v1:opinion:2", "fixed": True, "note": "brighter"}])
+    outcome = review(stack)
+    assert [one["id"] for one in stack.agents["reviewer"]["memory"]["open_issues"]] == ["v1:opinion:1"]
+    assert outcome.result["verdict"] == "needs_work"
+    assert not [change for change in outcome.changes if isinstance(change, Advise)], "the planner knows it already"
+
+    stack.publish(GOOD + "<!-- 3 -->")
+    review(stack, resolved=["v1:opinion:1"])
+    assert stack.agents["reviewer"]["memory"]["open_issues"] == []
+
+
+def test_a_fact_is_looked_up_anew_whatever_was_said_about_it() -> None:
+    stack = stack_with(GOOD.replace(' lang="en"', ""))
+    review(stack)
+    stack.publish(GOOD, answers=[{"id": "v1:lang:1", "fixed": False, "note": "later"}])
+    review(stack)
+    assert stack.agents["reviewer"]["memory"]["open_issues"] == []
+
+
+def test_what_a_version_says_that_is_no_answer_is_read_as_silence() -> None:
+    stack = stack_with(GOOD)
+    review(stack, issues=[DULL])
+    stack.publish(GOOD + "<!-- 2 -->", answers="all done")
+    review(stack)
+    assert [one["id"] for one in stack.agents["reviewer"]["memory"]["open_issues"]] == ["v1:opinion:1"]
+
+
+@pytest.mark.parametrize(
+    ("minutes", "done", "still_open", "left", "work", "cut"),
+    [
+        (0, 0, 3, 480, None, False),
+        (60, 3, 3, 420, 60, False),
+        (240, 4, 2, 240, 120, False),
+        (300, 5, 3, 180, 180, True),
+        (600, 5, 1, 0, 120, True),
+        (600, 5, 0, 0, 0, False),
+    ],
+)
+def test_the_clock_says_what_time_and_work_are_left(
+    minutes: int, done: int, still_open: int, left: int, work: int | None, cut: bool
+) -> None:
+    stack = stack_with(GOOD)
+    for number in range(done):
+        stack.add_todo(f"done {number}", status="completed", completed_at=stack.now)
+    for number in range(still_open):
+        stack.add_todo(f"open {number}")
+    stack.now = START + timedelta(minutes=minutes)
+    shown = clock(stack.snapshot())
+    assert (shown["minutes_left"], shown["minutes_of_work_left"], shown["cut_scope"]) == (left, work, cut)
+    assert shown["deadline"] == (START + timedelta(minutes=max(480, minutes))).isoformat(timespec="minutes")
