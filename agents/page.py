@@ -32,6 +32,8 @@ _ADDRESSES = frozenset(
 _SCRIPT_TYPES = frozenset({"", "text/javascript", "application/javascript", "module"})
 _UNLABELLED_TYPES = frozenset({"hidden", "submit", "button", "reset", "image"})
 _WORD = re.compile(r"[a-z][a-z0-9]{3,}")
+# A todo that names an issue of a review tells of the page, not to it: visitors need not find its words there.
+_ISSUE = re.compile(r"\bv\d+:[a-z-]+:\d+\b")
 _SMALL_CHANGE = """
 about above accessible after again also another appear because been before being below build builder clear could does
 done each every find first from have here into issue just keep label last later like lets make many more most much must
@@ -231,7 +233,7 @@ def _remarks(page: _Page) -> list[Finding]:
 
 def _answers(page: _Page, todo: str | None) -> Sequence[Finding]:
     wanted = keywords(todo or "")
-    if not wanted:
+    if not wanted or _ISSUE.search(todo or ""):
         return ()
     known = {word[:5] for word in _WORD.findall(" ".join(page.words).lower())}
     missing = sorted(word for word in wanted if word[:5] not in known)

@@ -163,3 +163,10 @@ def test_checks_never_crash(text: str) -> None:
 @given(html_like | st.text(max_size=200))
 def test_the_script_reader_never_crashes(text: str) -> None:
     read_script(text)
+
+
+def test_a_repair_is_not_looked_for_in_the_words_of_the_page() -> None:
+    todo = "Repair: v3:lang:1 the html element lacks an attribute called language"
+    page = '<!doctype html><html lang="en"><head><title>t</title></head><body><h1>t</h1></body></html>'
+    assert "todo-words" in {finding.code for finding in check(page, todo=todo.replace("v3:lang:1", ""))}
+    assert "todo-words" not in {finding.code for finding in check(page, todo=todo)}
