@@ -118,6 +118,23 @@ class Remember(_Change):
     drop: tuple[str, ...] = ()
 
 
+class Learn(_Change):
+    """An item of long-term memory; what the agent knows already is not there twice. ``days`` None keeps it."""
+
+    op: Literal["learn"] = "learn"
+    content: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
+    kind: Literal["fact", "learning", "summary"] = "fact"
+    importance: Priority = 5
+    days: Annotated[int, Field(ge=1, le=3650)] | None = None
+
+
+class Forget(_Change):
+    """Takes own items out of long-term memory; other agents' stay."""
+
+    op: Literal["forget"] = "forget"
+    ids: tuple[UUID, ...]
+
+
 class Advise(_Change):
     """Items for another agent's inbox, by id: the same id again replaces, everything else stays."""
 
@@ -145,6 +162,8 @@ Change = Annotated[
     | AnswerVisitor
     | MarkRead
     | Remember
+    | Learn
+    | Forget
     | Advise
     | ClearInbox,
     Field(discriminator="op"),

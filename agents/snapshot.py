@@ -115,6 +115,18 @@ class TeamMessage(Fact):
     available_at: AwareDatetime | None = None
 
 
+class Memory(Fact):
+    """An item of the stack's long-term memory; ``run_id`` is the run it was learned in, None for a person's words."""
+
+    id: UUID
+    agent: str
+    kind: Literal["fact", "learning", "summary"] = "fact"
+    content: str
+    importance: int = 5
+    run_id: UUID | None = None
+    created_at: AwareDatetime
+
+
 class Neighbour(Fact):
     id: UUID
     name: str
@@ -160,6 +172,8 @@ class Snapshot(Fact):
     heard: tuple[int, ...] = ()
     neighbours: tuple[Neighbour, ...] = ()
     artifact: Artifact | None = None
+    memory_counts: dict[str, int] = Field(default_factory=dict)
+    memories: tuple[Memory, ...] = ()
 
     @classmethod
     def read(cls, own: Mapping[str, Any], around: Surroundings = NOWHERE) -> Snapshot:
@@ -194,3 +208,7 @@ class Snapshot(Fact):
         if self.artifact is None:
             return self
         return self.model_copy(update={"artifact": self.artifact.model_copy(update={"content": content})})
+
+    def with_memories(self, recalled: tuple[Memory, ...]) -> Snapshot:
+        """The same snapshot with what the run's work recalls, best first."""
+        return self.model_copy(update={"memories": recalled}) if recalled else self

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -19,13 +20,15 @@ from agents.agent import Agent
 from agents.ask import Ask
 from agents.outcome import Outcome, ReplyRejected
 from agents.simulated import simulate
-from agents.snapshot import Snapshot
+from agents.snapshot import Memory, Snapshot
 from agents.work import Work
 
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)
 MAX_ATTEMPTS = 3
+MOST_MEMORIES = 40
 OPEN = ("pending", "in_progress", "failed")
 ENDED = ("completed", "cancelled")
+_WORD = re.compile(r"[a-z]{3,}")
 _BLOCK = re.compile(r"^```json\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 Model = Callable[[str, Ask], dict[str, Any]]
@@ -46,6 +49,7 @@ class FakeStack:
     sent: list[c.SendMessage] = field(default_factory=list)
     answers: list[c.AnswerVisitor] = field(default_factory=list)
     agents: dict[str, dict[str, Any]] = field(default_factory=dict)
+    memories: list[dict[str, Any]] = field(default_factory=list)
     traces: list[tuple[str, Outcome]] = field(default_factory=list)
     _ids: int = 0
 
@@ -80,6 +84,27 @@ class FakeStack:
         self.mail.append(line | {"hop": hop, "message_type": kind, "created_at": self._tick(), "unread": True})
         return UUID(str(line["id"]))
 
+    def learn(self, content: str, *, agent: str = "planner", kind: str = "fact", importance: int = 5) -> None:
+        """An item of memory, once; of more than the database keeps, the least important and oldest give way."""
+        own = [row for row in self.memories if row["agent"] == agent]
+        if content.lower() in {row["content"].lower() for row in own}:
+            return
+        item = {"id": self.new_id(), "agent": agent, "kind": kind, "content": content, "importance": importance}
+        self.memories.append(item | {"created_at": self._tick()})
+        if len(own) >= MOST_MEMORIES:
+            self.memories.remove(min([*own, self.memories[-1]], key=lambda row: (row["importance"], row["created_at"])))
+
+    def recall(self, work: Work) -> tuple[Memory, ...]:
+        """What the work wants of memory: items with its words first, then by importance."""
+        wanted = work.recall
+        if wanted is None:
+            return ()
+        words = set(_WORD.findall(wanted.text.lower()))
+        found = [row for row in self.memories if not wanted.own or row["agent"] == work.agent]
+        hits = {row["id"]: len(words & set(_WORD.findall(row["content"].lower()))) for row in found}
+        found.sort(key=lambda row: (-bool(hits[row["id"]]) * 10 - hits[row["id"]] - row["importance"], str(row["id"])))
+        return tuple(Memory.model_validate(row) for row in found[: wanted.most])
+
     def snapshot(self) -> Snapshot:
         done = [todo for todo in self.todos if todo["status"] == "completed"]
         counts = {word: sum(todo["status"] == word for todo in self.todos) for word in (*OPEN, *ENDED)}
@@ -97,6 +122,7 @@ class FakeStack:
                 "conversation": answered[-10:],
                 "team_messages": [line for line in self.mail if line["unread"]][:20],
                 "artifact": {**self.artifacts[-1], "content": None} if self.artifacts else None,
+                "memory_counts": Counter(row["agent"] for row in self.memories),
             }
         )
 
@@ -161,6 +187,11 @@ class FakeStack:
                 for key in change.drop:
                     memory.pop(key, None)
                 memory.update(json.loads(json.dumps(change.set)))
+            case c.Learn():
+                self.learn(change.content, agent=agent, kind=change.kind, importance=change.importance)
+            case c.Forget():
+                gone = {one for one in change.ids if self._row(self.memories, one)["agent"] == agent}
+                self.memories = [row for row in self.memories if row["id"] not in gone]
             case c.Advise():
                 self._agent(change.agent)["inbox"].update(json.loads(json.dumps(change.items)))
             case c.ClearInbox():
@@ -206,6 +237,7 @@ def run_once(stack: FakeStack, agent: Agent, work: Work, model: Model = simulate
     snapshot = stack.snapshot()
     if agent.needs_artifact and stack.artifacts:
         snapshot = snapshot.with_artifact(stack.artifacts[-1]["content"])
+    snapshot = snapshot.with_memories(stack.recall(work))
     ask = agent.ask(snapshot, work)
     reply = ask.output.model_validate(model(agent.name, ask))
     try:

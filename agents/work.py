@@ -20,6 +20,15 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Recall:
+    """What a run wants of the stack's long-term memory: the items that fit ``text`` best, ``own`` ones only or all."""
+
+    text: str
+    most: int = 12
+    own: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
     """One reason to run. ``key`` is stable while the reason stands; ``at`` says since when it does.
 
@@ -33,11 +42,14 @@ class Work:
     at: datetime
     item: Item | None = None
     urgent: bool = False
+    recall: Recall | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agenda:
-    """At most one work an agent can do now, most important first, and the next moment worth another look.
+    """What an agent can do now, most important first, and the next moment worth another look.
+
+    The daemon takes one of it a stage, passing over what was answered already.
 
     ``next_at`` is None when only an event (a row written by somebody) can make work.
     """

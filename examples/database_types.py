@@ -359,6 +359,48 @@ class PublicLlmCallsUpdate(TypedDict):
     tokens_out: NotRequired[Annotated[int, Field(alias="tokens_out")]]
 
 
+class PublicMemories(BaseModel):
+    agent_type: str = Field(alias="agent_type")
+    content: str = Field(alias="content")
+    created_at: datetime.datetime = Field(alias="created_at")
+    expires_at: Optional[datetime.datetime] = Field(alias="expires_at")
+    id: uuid.UUID = Field(alias="id")
+    importance: int = Field(alias="importance")
+    kind: str = Field(alias="kind")
+    run_id: Optional[uuid.UUID] = Field(alias="run_id")
+    stack_id: uuid.UUID = Field(alias="stack_id")
+    updated_at: datetime.datetime = Field(alias="updated_at")
+    words: PgCatalogTsvector = Field(alias="words")
+
+
+class PublicMemoriesInsert(TypedDict):
+    agent_type: Annotated[str, Field(alias="agent_type")]
+    content: Annotated[str, Field(alias="content")]
+    created_at: NotRequired[Annotated[datetime.datetime, Field(alias="created_at")]]
+    expires_at: NotRequired[Annotated[Optional[datetime.datetime], Field(alias="expires_at")]]
+    id: NotRequired[Annotated[uuid.UUID, Field(alias="id")]]
+    importance: NotRequired[Annotated[int, Field(alias="importance")]]
+    kind: NotRequired[Annotated[str, Field(alias="kind")]]
+    run_id: NotRequired[Annotated[Optional[uuid.UUID], Field(alias="run_id")]]
+    stack_id: Annotated[uuid.UUID, Field(alias="stack_id")]
+    updated_at: NotRequired[Annotated[datetime.datetime, Field(alias="updated_at")]]
+    words: NotRequired[Annotated[PgCatalogTsvector, Field(alias="words")]]
+
+
+class PublicMemoriesUpdate(TypedDict):
+    agent_type: NotRequired[Annotated[str, Field(alias="agent_type")]]
+    content: NotRequired[Annotated[str, Field(alias="content")]]
+    created_at: NotRequired[Annotated[datetime.datetime, Field(alias="created_at")]]
+    expires_at: NotRequired[Annotated[Optional[datetime.datetime], Field(alias="expires_at")]]
+    id: NotRequired[Annotated[uuid.UUID, Field(alias="id")]]
+    importance: NotRequired[Annotated[int, Field(alias="importance")]]
+    kind: NotRequired[Annotated[str, Field(alias="kind")]]
+    run_id: NotRequired[Annotated[Optional[uuid.UUID], Field(alias="run_id")]]
+    stack_id: NotRequired[Annotated[uuid.UUID, Field(alias="stack_id")]]
+    updated_at: NotRequired[Annotated[datetime.datetime, Field(alias="updated_at")]]
+    words: NotRequired[Annotated[PgCatalogTsvector, Field(alias="words")]]
+
+
 class PublicMessageReads(BaseModel):
     attempts: int = Field(alias="attempts")
     available_at: Optional[datetime.datetime] = Field(alias="available_at")

@@ -51,6 +51,7 @@ from orchestrator.verbs import (
 
 # A run that ends while others of its stage are about to end waits this long for them, to share their call.
 TOGETHER_S = 0.005
+ITEM_BYTES = 200  # of memory, as a prompt shows it
 UNREADABLE_WAIT = timedelta(seconds=60)
 
 
@@ -288,7 +289,7 @@ class _StageRun:
         return self._crew.chain.offers(
             role=work.agent,
             tier=ask.tier,
-            size=size_of(ask, more=0 if artifact is None else artifact.size_bytes),
+            size=size_of(ask, more=(0 if artifact is None else artifact.size_bytes) + _recalled_bytes(work)),
             max_output_tokens=ask.max_output_tokens,
         )
 
@@ -305,13 +306,14 @@ class _StageRun:
             )
         )
         snapshot = self._snapshot.with_artifact(begun.artifact) if agent.needs_artifact else self._snapshot
+        snapshot = snapshot.with_memories(begun.recalled or ())
         turn = Turn(
             planned=planned,
             attempt=begun.attempt,
             agent=agent,
             snapshot=snapshot,
             live=self._live,
-            ask=None if agent.needs_artifact else early,
+            ask=None if agent.needs_artifact or begun.recalled else early,
             told=None if early is None else partial(told, agent, self._snapshot, work, early),
             kept=begun.kept or (),
             provider=begun.provider,
@@ -371,6 +373,11 @@ class _StageRun:
                     error=run.error or verdict.reason,
                 )
             )
+
+
+def _recalled_bytes(work: Work) -> int:
+    """About how much longer the question gets by what its run recalls."""
+    return 0 if work.recall is None else work.recall.most * ITEM_BYTES
 
 
 def _trigger_to_trace(ended: _Ended, verdict: RunVerdict, landed_at: datetime | None) -> float | None:

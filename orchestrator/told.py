@@ -14,7 +14,7 @@ from typing import Any
 
 from agents.agent import Agent
 from agents.ask import Ask, ask_hash
-from agents.changes import Remember
+from agents.changes import Learn, Remember
 from agents.outcome import Outcome
 from agents.snapshot import Snapshot
 from agents.work import Work
@@ -43,7 +43,7 @@ def context_after(outcome: Outcome, before: Mapping[str, Any], what: Callable[[]
 
     None keeps what is there.
     """
-    quiet = what is not None and all(isinstance(change, Remember) for change in outcome.changes)
+    quiet = what is not None and all(isinstance(change, Remember | Learn) for change in outcome.changes)
     if outcome.context is None and not quiet and MARK not in before:
         return None
     context = dict(before if outcome.context is None else outcome.context)

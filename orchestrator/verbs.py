@@ -14,8 +14,8 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from agents.snapshot import NOWHERE, Surroundings
-from agents.work import Item, Work
+from agents.snapshot import NOWHERE, Memory, Surroundings
+from agents.work import Item, Recall, Work
 from orchestrator.llm.values import Call, Offer
 
 VERSION = 2
@@ -92,6 +92,7 @@ class BegunRun(Answer):
     wait_ms: int | None = None
     artifact: str | None = None
     kept: tuple[KeptReply, ...] | None = None
+    recalled: tuple[Memory, ...] | None = None
 
 
 class Begun(Answer):
@@ -207,7 +208,12 @@ class PlannedRun:
             "item": _item(work.item),
             "needs_artifact": self.needs_artifact,
             "offers": [offer.as_wire() for offer in self.offers] or None,
+            "recall": _recall(work.recall),
         }
+
+
+def _recall(recall: Recall | None) -> dict[str, Any] | None:
+    return None if recall is None else {"text": recall.text, "most": recall.most, "own": recall.own}
 
 
 def _item(item: Item | None) -> dict[str, Any] | None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from agents.ask import Ask, cut, instructions, with_context
 from agents.builder.output import BuilderReply
+from agents.memory.window import known, recent_thoughts
 from agents.page import MAX_BYTES
 from agents.review import last_review
 from agents.snapshot import Snapshot, Todo
@@ -45,5 +46,6 @@ def context(snapshot: Snapshot, work: Work) -> dict[str, Any]:
         "artifact": {"version": artifact.version, "source": cut(artifact.content or "", MAX_SOURCE)}
         if artifact
         else None,
-        "recent_thoughts": snapshot.agent("builder").context.get("recent_thoughts", [])[-3:],
+        "memory": known(snapshot),
+        "recent_thoughts": recent_thoughts(snapshot, "builder"),
     }

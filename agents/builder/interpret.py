@@ -7,6 +7,7 @@ from agents.builder.ask import todo_of
 from agents.builder.output import BuilderReply
 from agents.builder.patch import compare, page_of
 from agents.changes import FinishTodo, PublishArtifact
+from agents.memory.learned import learned
 from agents.outcome import Outcome, ReplyRejected, recent, shortened
 from agents.page import blockers
 from agents.snapshot import Snapshot
@@ -43,7 +44,7 @@ def interpret(reply: BuilderReply, snapshot: Snapshot, work: Work) -> Outcome:
             "answered_issues": len(notes),
             "summary": summary,
         },
-        changes=(published, FinishTodo(id=todo.id)),
+        changes=(published, FinishTodo(id=todo.id), *learned(reply.learned)),
         context=recent(snapshot.agent("builder").context, reply.thinking, todo.content[:200]),
     )
 

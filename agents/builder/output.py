@@ -6,6 +6,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field, StringConstraints
 
+from agents.memory.learned import Lessons
+
 
 class Edit(BaseModel):
     """One place of the newest version: ``find`` occurs in it exactly once and becomes ``replace``."""
@@ -30,3 +32,4 @@ class BuilderReply(BaseModel):
     html: Annotated[str, StringConstraints(max_length=250_000)] | None = None
     edits: Annotated[list[Edit], Field(max_length=40)] = Field(default_factory=list)
     answers: Annotated[list[IssueAnswer], Field(max_length=20)] = Field(default_factory=list)
+    learned: Lessons = Field(default_factory=list)

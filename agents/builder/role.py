@@ -8,6 +8,7 @@ from typing import Any
 from agents.agent import Agent
 from agents.ask import Ask
 from agents.builder import ask, interpret, work
+from agents.memory.role import Remembering
 from agents.outcome import Outcome
 from agents.snapshot import Snapshot
 from agents.work import Agenda, Work
@@ -28,4 +29,4 @@ class Builder:
         return interpret.interpret(reply, snapshot, work)
 
 
-agent: Agent = Builder()
+agent: Agent = Remembering(Builder())

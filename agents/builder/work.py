@@ -6,7 +6,7 @@ from datetime import datetime
 from textwrap import shorten
 
 from agents.snapshot import Snapshot, Todo
-from agents.work import NOTHING, Agenda, Item, Work, agenda
+from agents.work import NOTHING, Agenda, Item, Recall, Work, agenda
 
 
 def find_work(snapshot: Snapshot, now: datetime) -> Agenda:
@@ -27,4 +27,5 @@ def _work(todo: Todo) -> Work:
         key=f"todo:{todo.id}",
         at=max(todo.created_at, todo.available_at or todo.created_at),
         item=Item(kind="todo", ids=(todo.id,)),
+        recall=Recall(text=todo.content),
     )

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from agents.ask import Ask, cut, instructions, with_context
 from agents.communicator.budget import answerable
 from agents.communicator.output import CommunicatorAnnouncement, CommunicatorAnswer, CommunicatorReplies
+from agents.memory.window import known
 from agents.snapshot import Snapshot, TeamMessage, Todo, VisitorMessage
 from agents.work import Work
 
@@ -66,6 +67,7 @@ def facts(snapshot: Snapshot) -> dict[str, Any]:
         "done": [todo.content for todo in snapshot.done],
         "open": [todo.content for todo in snapshot.todos if todo.status != "failed"][:10],
         "counts": snapshot.todo_counts.model_dump(),
+        "memory": known(snapshot),
     }
 
 

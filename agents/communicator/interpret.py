@@ -8,6 +8,7 @@ from agents.changes import AnswerVisitor, Change, FinishTodo, MarkRead, Remember
 from agents.communicator.ask import announcement_of, messages_of, question_of
 from agents.communicator.budget import answerable, sent_replies
 from agents.communicator.output import CommunicatorAnnouncement, CommunicatorAnswer, CommunicatorReplies
+from agents.memory.learned import learned
 from agents.outcome import Outcome, ReplyRejected, recent, shortened
 from agents.snapshot import Snapshot
 from agents.work import Work
@@ -39,6 +40,7 @@ def _answer(reply: CommunicatorAnswer, snapshot: Snapshot, work: Work) -> Outcom
         "respond_to_user",
         {"sender": question.sender_name, "length": len(reply.answer)},
         AnswerVisitor(message_id=question.id, content=reply.answer),
+        *learned(reply.learned),
     )
 
 
@@ -73,6 +75,7 @@ def _reply(reply: CommunicatorReplies, snapshot: Snapshot, work: Work) -> Outcom
         kept = [[to, at.isoformat()] for to, at in sent_replies(snapshot, snapshot.now)]
         kept += [[str(sent.to_stack_id), snapshot.now.isoformat()] for sent in answered.values()]
         changes.append(Remember(set={"replies": kept}))
+    changes += learned(reply.learned)
     result: dict[str, object] = {"read": len(messages), "answered": len(answered)}
     return _outcome(reply, snapshot, work, "communicate", result, *changes)
 

@@ -6,6 +6,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field, StringConstraints
 
+from agents.memory.learned import Lessons
+
 Thinking = Annotated[str, StringConstraints(max_length=2000)]
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1200)]
 
@@ -13,6 +15,7 @@ Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max
 class CommunicatorAnswer(BaseModel):
     thinking: Thinking
     answer: Text
+    learned: Lessons = Field(default_factory=list)
 
 
 class CommunicatorAnnouncement(BaseModel):
@@ -28,3 +31,4 @@ class TeamAnswer(BaseModel):
 class CommunicatorReplies(BaseModel):
     thinking: Thinking
     replies: Annotated[list[TeamAnswer], Field(max_length=3)]
+    learned: Lessons = Field(default_factory=list)

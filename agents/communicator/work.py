@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from agents.communicator.budget import answerable
 from agents.snapshot import Snapshot, TeamMessage, Todo
-from agents.work import NOTHING, Agenda, Item, Work, agenda
+from agents.work import NOTHING, Agenda, Item, Recall, Work, agenda
 
 DIGEST_AFTER = timedelta(minutes=10)
 DIGEST_SIZE = 15
@@ -53,6 +53,7 @@ def _visitors(snapshot: Snapshot, now: datetime) -> Iterator[Work]:
                 at=message.created_at,
                 item=Item(kind="visitor", ids=(message.id,)),
                 urgent=True,
+                recall=Recall(text=f"{message.sender_name} {message.content}"),
             )
 
 

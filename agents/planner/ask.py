@@ -6,6 +6,7 @@ from typing import Any
 
 from agents.ask import Ask, cut, instructions, with_context
 from agents.clock import clock
+from agents.memory.window import known, recent_thoughts
 from agents.planner.output import PlannerReply
 from agents.planner.wishes import new_wishes
 from agents.planner.work import is_settled
@@ -76,5 +77,6 @@ def context(snapshot: Snapshot, kind: str) -> dict[str, Any]:
         "wishes": [
             {"id": wish.id, "sender": wish.sender, "text": cut(wish.text, 600)} for wish in new_wishes(snapshot)[:10]
         ],
-        "recent_thoughts": planner.context.get("recent_thoughts", [])[-3:],
+        "memory": known(snapshot),
+        "recent_thoughts": recent_thoughts(snapshot, "planner"),
     }

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from agents.changes import AddTodo, CancelTodo, Change, ClearInbox, Remember, SetIdea, SetPhase, UpdateTodo
 from agents.clock import remembered_count
+from agents.memory.learned import learned
 from agents.outcome import Outcome, ReplyRejected, recent, shortened
 from agents.planner.ask import shown_inbox
 from agents.planner.output import PlannerReply
@@ -41,7 +42,7 @@ def interpret(reply: PlannerReply, snapshot: Snapshot, work: Work) -> Outcome:
             "phase": phase,
             "ignored": len(reply.add) + len(reply.update) + len(reply.cancel) - _counted(plan),
         },
-        changes=(*plan, *([ClearInbox(ids=shown)] if shown else []), _memory(snapshot, plan)),
+        changes=(*plan, *([ClearInbox(ids=shown)] if shown else []), _memory(snapshot, plan), *learned(reply.learned)),
         context=recent(snapshot.agent("planner").context, reply.thinking, work.reason),
     )
 

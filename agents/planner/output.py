@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, StringConstraints
 
+from agents.memory.learned import Lessons
+
 Thinking = Annotated[str, StringConstraints(max_length=2000)]
 Content = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=600)]
 Priority = Annotated[int, Field(ge=1, le=10)]
@@ -35,3 +37,4 @@ class PlannerReply(BaseModel):
     add: Annotated[list[NewTodo], Field(max_length=12)]
     update: Annotated[list[TodoEdit], Field(max_length=20)]
     cancel: Annotated[list[str], Field(max_length=20)]
+    learned: Lessons = Field(default_factory=list)

@@ -7,6 +7,7 @@ from typing import Any
 
 from agents.agent import Agent
 from agents.ask import Ask
+from agents.memory.role import Remembering
 from agents.outcome import Outcome
 from agents.planner import ask, interpret, work
 from agents.snapshot import Snapshot
@@ -28,4 +29,4 @@ class Planner:
         return interpret.interpret(reply, snapshot, work)
 
 
-agent: Agent = Planner()
+agent: Agent = Remembering(Planner())

@@ -6,6 +6,7 @@ from typing import Any
 
 from agents.ask import Ask, cut, instructions, with_context
 from agents.clock import clock
+from agents.memory.window import known
 from agents.page import Finding, check
 from agents.review import last_review
 from agents.reviewer.output import ReviewerReply
@@ -53,6 +54,7 @@ def context(snapshot: Snapshot) -> dict[str, Any]:
         "counts": snapshot.todo_counts.model_dump(),
         "done": [todo.content for todo in snapshot.done],
         "open": [todo.content for todo in snapshot.todos[:20]],
+        "memory": known(snapshot),
         "previous_issues": list(last_review(snapshot).issues),
         "artifact": {
             "version": artifact.version,

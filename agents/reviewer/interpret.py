@@ -6,6 +6,7 @@ from typing import Any
 
 from agents.changes import Advise, Change, Remember
 from agents.clock import percent_used
+from agents.memory.learned import learned
 from agents.outcome import Outcome, ReplyRejected, recent, shortened
 from agents.review import MAX_ISSUES, last_review
 from agents.reviewer.ask import findings
@@ -36,7 +37,7 @@ def interpret(reply: ReviewerReply, snapshot: Snapshot, work: Work) -> Outcome:
         "last_verdict": "needs_work" if counts["critical"] or counts["major"] else reply.verdict,
         "open_issues": issues,
     }
-    changes: list[Change] = [Remember(set=memory)]
+    changes: list[Change] = [Remember(set=memory), *learned(reply.learned)]
     if advice:
         changes.append(Advise(agent="planner", items=dict(list(advice.items())[:MAX_ADVICE])))
     return Outcome(

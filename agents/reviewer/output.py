@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, StringConstraints
 
+from agents.memory.learned import Lessons
+
 Sentence = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=400)]
 
 
@@ -22,3 +24,4 @@ class ReviewerReply(BaseModel):
     resolved: Annotated[list[Annotated[str, StringConstraints(max_length=100)]], Field(max_length=20)] = Field(
         default_factory=list
     )
+    learned: Lessons = Field(default_factory=list)

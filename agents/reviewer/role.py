@@ -7,6 +7,7 @@ from typing import Any
 
 from agents.agent import Agent
 from agents.ask import Ask
+from agents.memory.role import Remembering
 from agents.outcome import Outcome
 from agents.reviewer import ask, interpret, work
 from agents.snapshot import Snapshot
@@ -28,4 +29,4 @@ class Reviewer:
         return interpret.interpret(reply, snapshot, work)
 
 
-agent: Agent = Reviewer()
+agent: Agent = Remembering(Reviewer())

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from agents.simulated import builder, communicator, planner, reviewer
+from agents.simulated import builder, communicator, memory, planner, reviewer
 
 # The one instruction it follows, so that a prompt of one's own can be tried without a key.
 SIGNATURE = re.compile(r'\bsign your thinking with ["“]([^"“”\n]{1,60})["”]', re.IGNORECASE)
@@ -35,6 +35,6 @@ def simulate(role: str, context: dict[str, Any], seed: str) -> dict[str, Any]:
     name = str(context.get("role") or next((known for known in ROLES if role.lower().startswith(known)), role))
     if name not in ROLES:
         raise KeyError(f"the simulated model knows no role {role!r}; it plays {', '.join(ROLES)}")
-    reply = ROLES[name](context, seed)
+    reply = memory.reply(context) if context.get("task") == "memory" else ROLES[name](context, seed)
     wanted = SIGNATURE.search(str(context.get("instructions") or ""))
     return {**reply, "thinking": f"{reply['thinking']} {wanted[1]}"} if wanted else reply

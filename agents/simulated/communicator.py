@@ -7,6 +7,7 @@ from typing import Any
 
 from agents.simulated.dice import pick
 from agents.simulated.library import words_of
+from agents.simulated.memory import note
 
 _WISH = frozenset(
     [
@@ -68,6 +69,7 @@ def _answer(context: Mapping[str, Any], seed: str) -> dict[str, Any]:
         _state(context),
     ]
     return {
+        "learned": note("fact", f"{sender} wishes: {_short(text)}", 4) if words & _WISH else [],
         "thinking": f"{sender} gets an answer from what is done and what is still open.",
         "answer": f"{hello}{again} {sender}! {' '.join(parts)}"[:1200],
     }

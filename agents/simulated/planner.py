@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from agents.simulated.dice import pick
+from agents.simulated.memory import note
 from agents.simulated.project import Project, feature_for, project
 
 REPAIR = "Repair what the review found"
@@ -50,7 +51,9 @@ def _invent(context: Mapping[str, Any]) -> dict[str, Any]:
     title, description = pick(IDEAS, name)
     made = project({**context, "idea": {"title": title, "description": description}})
     idea = {"title": title, "description": description}
-    return _say(f"Our project is “{title}”. {_opening(made)}", idea=idea, phase="building", add=_first_plan(made))
+    learned = note("fact", f"The project is “{title}”: {description}", 8)
+    said = _say(f"Our project is “{title}”. {_opening(made)}", idea=idea, phase="building", add=_first_plan(made))
+    return {**said, "learned": learned}
 
 
 def _opening(made: Project) -> str:

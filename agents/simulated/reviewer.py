@@ -7,6 +7,7 @@ from typing import Any
 
 from agents.page import check
 from agents.simulated.dice import pick
+from agents.simulated.memory import note
 
 
 def reply(context: Mapping[str, Any], seed: str) -> dict[str, Any]:
@@ -21,4 +22,5 @@ def reply(context: Mapping[str, Any], seed: str) -> dict[str, Any]:
         words = ("does what its todo asked", "holds together", "can be shown")
         thinking = f"Version {version} {pick(words, seed, version)}: it is self-contained, labelled and free of errors."
     verdict = "needs_work" if serious else "ready"
-    return {"thinking": thinking, "verdict": verdict, "issues": [], "recommendations": []}
+    learned = note("learning", f"Version {version} came with a defect: {serious[0].text}", 5) if serious else []
+    return {"thinking": thinking, "verdict": verdict, "issues": [], "recommendations": [], "learned": learned}

@@ -410,6 +410,57 @@ export type Database = {
         };
         Relationships: [];
       };
+      memories: {
+        Row: {
+          agent_type: string;
+          content: string;
+          created_at: string;
+          expires_at: string | null;
+          id: string;
+          importance: number;
+          kind: string;
+          run_id: string | null;
+          stack_id: string;
+          updated_at: string;
+          words: unknown;
+        };
+        ComputedFields: never;
+        Insert: {
+          agent_type: string;
+          content: string;
+          created_at?: string;
+          expires_at?: string | null;
+          id?: string;
+          importance?: number;
+          kind?: string;
+          run_id?: string | null;
+          stack_id: string;
+          updated_at?: string;
+          words?: never;
+        };
+        Update: {
+          agent_type?: string;
+          content?: string;
+          created_at?: string;
+          expires_at?: string | null;
+          id?: string;
+          importance?: number;
+          kind?: string;
+          run_id?: string | null;
+          stack_id?: string;
+          updated_at?: string;
+          words?: never;
+        };
+        Relationships: [
+          {
+            foreignKeyName: "memories_stack_id_fkey";
+            columns: ["stack_id"];
+            isOneToOne: false;
+            referencedRelation: "agent_stacks";
+            referencedColumns: ["id"];
+          },
+        ];
+      };
       message_reads: {
         Row: {
           attempts: number;
@@ -939,6 +990,7 @@ export type Database = {
       heartbeat: { Args: { request: Json }; Returns: Json };
       inspect: { Args: { request?: Json }; Returns: Json };
       prune: { Args: { request: Json }; Returns: Json };
+      recall: { Args: { request: Json }; Returns: Json };
       report_breakers: { Args: { request: Json }; Returns: Json };
       verbs_version: { Args: { request?: Json }; Returns: Json };
     };

@@ -49,7 +49,7 @@ WISHES = (
 )
 # A call is idle if its run left nothing but its agent's own memory. A review is more, though it is kept there: the
 # planner waits for it. Mail that was read and not answered is told apart.
-MEMORY = frozenset({"remember"})
+MEMORY = frozenset({"remember", "learn"})
 READING = MEMORY | {"mark_read"}
 REVIEW = "review"
 

@@ -28,6 +28,7 @@ COMMANDS: Mapping[str, str] = {
     "watch": "watch:watch",
     "tick": "tick:tick",
     "prompt": "prompt:prompt",
+    "memory": "memory:memory",
     "cost": "cost:cost",
     "budget": "cost:budget",
     "prune": "prune:prune",
