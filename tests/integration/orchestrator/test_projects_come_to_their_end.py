@@ -3,25 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import timedelta
 from itertools import pairwise
-from typing import Any
-
-import httpx
 
 from agents.page import check
-from agents.simulated import simulate
 from agents.simulated.planner import IDEAS
-from orchestrator.bench.fake_time import FakeTime, fake_time
-from orchestrator.config import RealProvider
-from orchestrator.engine import open_engine
-from orchestrator.llm.providers import ChatProvider, openai_sdk
-from orchestrator.llm.simulated import SimulatedTransport
-from orchestrator.registry import load_agents
 
 from .conftest import World
+from .simulated import playing, with_idea
 
 MORE_IDEAS = ("Tea ceremony clock", "Sourdough diary", "Chess opening quiz", "Marathon tracker", "Moving house board")
 STEPS = ("planning", "build", "review", "announce")
@@ -30,24 +19,6 @@ VERSIONS = """
 select f.version, f.metadata -> 'answers' as answers, b.content, b.diff
 from artifacts f join artifact_bodies b on b.artifact_id = f.id where f.stack_id = $1 order by f.version
 """
-
-
-@asynccontextmanager
-async def playing(world: World) -> AsyncIterator[FakeTime]:
-    async with httpx.AsyncClient(transport=SimulatedTransport(simulate)) as http:
-        sdk = openai_sdk("simulated", "http://simulated.invalid/v1", http)
-        model = ChatProvider(sdk, name="simulated", settings=RealProvider(small="s", large="l"), simulated=True)
-        engine = open_engine(world.config(), agents=load_agents(), observer=world.facts.append, providers=[model])
-        async with engine as opened, fake_time(opened, world.dsn, stage=timedelta(seconds=2)) as time:
-            yield time
-
-
-async def with_idea(world: World, title: str) -> Any:
-    stack = await world.stack(name=title, state="idle")
-    idea = "insert into project_ideas (stack_id, title, created_by) values ($1, $2, 'operator')"
-    await world.admin.execute(idea, stack, title)
-    await world.move(stack, "running")
-    return stack
 
 
 async def test_a_fresh_stack_completes_alone_and_then_nobody_is_asked_for_ten_hours(world: World) -> None:
