@@ -19,6 +19,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from minibase.config import Config
 from minibase.keys import Keyring, TokenError
 from minibase.postgres.endpoint import Endpoint, Login
+from minibase.realtime.authority import Authority
 from minibase.realtime.catalogue import Catalogue
 from minibase.realtime.hub import Hub
 from minibase.realtime.messages import Version
@@ -56,14 +57,15 @@ async def open_realtime(*, endpoint: Endpoint, keyring: Keyring, config: Config)
     catalogue = Catalogue(reading)
     try:
         async with anyio.create_task_group() as tasks:
-            hub = Hub(tasks=tasks, catalogue=catalogue, visibility=Visibility(pool))
+            authority = Authority(pool, catalogue)
+            hub = Hub(tasks=tasks, catalogue=catalogue, visibility=Visibility(pool), authority=authority)
 
             def schema_changed() -> None:
                 catalogue.forget_all()
                 hub.forget_plans()
 
             tasks.start_soon(Reader(endpoint=endpoint, catalogue=catalogue, session=settling, hub=hub).run)
-            yield _Service(keyring, hub, Limits()).routes()
+            yield _Service(keyring, hub, authority, Limits()).routes()
             tasks.cancel_scope.cancel()
     finally:
         for session in (pool, settling, reading):
@@ -79,13 +81,14 @@ async def _connect_listening(endpoint: Endpoint, schema_changed: Callable[[], No
 
 
 class _Service:
-    def __init__(self, keyring: Keyring, hub: Hub, limits: Limits) -> None:
+    def __init__(self, keyring: Keyring, hub: Hub, authority: Authority, limits: Limits) -> None:
         self._keyring = keyring
         self._hub = hub
+        self._authority = authority
         self._limits = limits
 
     def routes(self) -> ASGIApp:
-        rest = BroadcastEndpoints(self._hub, self._verify)
+        rest = BroadcastEndpoints(self._hub.rooms, self._authority, self._verify)
         return Starlette(
             routes=[
                 *(WebSocketRoute(path, self._websocket) for path in PATHS),
@@ -105,7 +108,13 @@ class _Service:
         except WebSocketDisconnect:
             return
         session = SocketSession(
-            websocket, version=version, token=token, verify=self._verify, hub=self._hub, limits=self._limits
+            websocket,
+            version=version,
+            token=token,
+            verify=self._verify,
+            hub=self._hub,
+            authority=self._authority,
+            limits=self._limits,
         )
         await session.run()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -45,6 +46,15 @@ class Catalogue:
 
     async def snapshot(self) -> Snapshot:
         return Snapshot.parse(await self._session.fetch_value("select pg_current_snapshot()::text"))
+
+    async def fetch(self, sql: str, *arguments: Any) -> list[Any]:
+        """Rows of a question of somebody else's, asked with every right."""
+        return list(await self._session.fetch(sql, *arguments))
+
+    async def messages_access(self, role: str) -> Access | None:
+        """A role's rights on `realtime.messages`; None for a role the API may not become."""
+        oid = await self._session.fetch_value("select coalesce(to_regclass('realtime.messages')::oid::int8, 0)")
+        return (await self.load_access(role, [oid])).get(oid)
 
     async def load_access(self, role: str, oids: Iterable[int]) -> dict[int, Access]:
         """A role's rights as they are now; tables it does not concern are missing."""

@@ -1,23 +1,23 @@
-"""Who listens to what: registers subscribers, hands changes to lanes, fans broadcasts out to rooms."""
+"""Who listens to what: makes subscriptions stand, hands changes to lanes and broadcasts to rooms."""
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import anyio
 from anyio.abc import TaskGroup
 
-from minibase.realtime import wire
+from minibase.realtime.authority import Authority
 from minibase.realtime.bindings import ANY, Binding
 from minibase.realtime.catalogue import Catalogue
 from minibase.realtime.changes import RowChange
-from minibase.realtime.lanes import Lane, Subscriber, misfit_message
-from minibase.realtime.messages import CloseCode, Outgoing, Push, ServerEvent, Version
-from minibase.realtime.presence import Diff, Roster
-from minibase.realtime.protocol import Failed, Outcome, Stood, Unavailable
+from minibase.realtime.effects import Denied, Failed, Outcome, Stood, Unavailable
+from minibase.realtime.lanes import Lane, misfit_message
+from minibase.realtime.messages import PREFIX, CloseCode, Extension
+from minibase.realtime.rooms import Rooms
 from minibase.realtime.sessions import DatabaseUnavailableError, Identity
+from minibase.realtime.stored import StoredMessage
+from minibase.realtime.subscribers import Subscriber
 from minibase.realtime.tables import Access, MisfitError, Table
 from minibase.realtime.visibility import Visibility
 
@@ -28,13 +28,13 @@ UNAVAILABLE = Unavailable(reason="UnableToConnectToProject: The database cannot 
 class Hub:
     """Shared by all sockets. Lanes run in `tasks`, whose end is theirs."""
 
-    def __init__(self, *, tasks: TaskGroup, catalogue: Catalogue, visibility: Visibility) -> None:
+    def __init__(self, *, tasks: TaskGroup, catalogue: Catalogue, visibility: Visibility, authority: Authority) -> None:
         self._tasks = tasks
         self._catalogue = catalogue
         self._visibility = visibility
+        self._authority = authority
+        self.rooms = Rooms()
         self._lanes: dict[str, Lane] = {}
-        self._rooms: dict[str, dict[Subscriber, None]] = {}
-        self._rosters: dict[str, Roster] = {}
         self._retiring: list[Subscriber] = []
         self._streaming = anyio.Event()
 
@@ -49,8 +49,8 @@ class Hub:
         if not self._streaming.is_set():
             return
         self._streaming = anyio.Event()
-        for subscriber in self._subscribers():
-            if subscriber.bindings:
+        for subscriber in self.rooms.everybody():
+            if subscriber.needs_stream:
                 subscriber.outlet.close(CloseCode.RESTART, "the stream of changes was interrupted")
 
     def dispatch(self, batch: Sequence[RowChange]) -> None:
@@ -59,6 +59,11 @@ class Hub:
         for lane in list(self._lanes.values()):
             lane.offer(batch)
 
+    def tell(self, told: Sequence[StoredMessage]) -> None:
+        """Broadcasts from the database, in commit order."""
+        for message in told:
+            self.rooms.broadcast(message.room, message.broadcast, message_id=message.id)
+
     def forget_plans(self) -> None:
         """Tables, policies or rights may have changed."""
         for lane in self._lanes.values():
@@ -66,18 +71,20 @@ class Hub:
 
     # -- what sockets say
 
-    async def subscribe(self, subscriber: Subscriber, former: Subscriber | None = None) -> Outcome:
+    async def subscribe(self, subscriber: Subscriber, former: Subscriber | None = None, *, wait: bool) -> Outcome:
         """Make the subscription stand. The caller answers the join and then calls `enter`.
+
+        A private channel must be readable; one without bindings stands at once unless it is to `wait` for the stream.
 
         `former` is the same channel under the claims it had before: it hears what was committed until the new one
         takes over, so that nothing is missed or doubled between them.
         """
-        if not subscriber.bindings:
+        if not (wait or subscriber.needs_stream):
             return Stood()
         with anyio.move_on_after(STAND_SECONDS):
             try:
                 await self._streaming.wait()
-                return await self._stand(subscriber, former)
+                return await self._authorise(subscriber) or await self._stand(subscriber, former)
             except DatabaseUnavailableError:
                 pass
         self.unsubscribe(subscriber)
@@ -85,20 +92,15 @@ class Hub:
 
     def enter(self, subscriber: Subscriber, former: Subscriber | None = None) -> None:
         """The join has been answered: the channel is in its room and hears what was held for it."""
-        room = self._rooms.setdefault(subscriber.topic, {})
-        room[subscriber] = None
-        if former is not None:
-            room.pop(former, None)
+        if former is None:
+            self.rooms.enter(subscriber)
+        else:
+            self.rooms.hand_over(former, subscriber)
             self._retire(former)
         subscriber.release()
 
     def unsubscribe(self, subscriber: Subscriber) -> None:
-        room = self._rooms.get(subscriber.topic, {})
-        if subscriber in room:
-            del room[subscriber]
-            self.untrack(subscriber)
-        if not room:
-            self._rooms.pop(subscriber.topic, None)
+        self.rooms.leave(subscriber)
         lane = self._lanes.get(subscriber.claims.text)
         if lane is None:
             return
@@ -107,40 +109,22 @@ class Hub:
             lane.scope.cancel()
             del self._lanes[subscriber.claims.text]
 
-    def broadcast(self, topic: str, message: Outgoing, sender: Subscriber | None = None) -> None:
-        """Say it to everybody in the room; to the sender only if it asked for its own."""
-        peers = self._rooms.get(topic, ())
-        _fan_out(message, (peer for peer in peers if peer is not sender or peer.wants_own_broadcasts))
-
-    def track(self, subscriber: Subscriber, payload: Mapping[str, Any]) -> None:
-        """The channel is present from now on, and hears who else is."""
-        if not subscriber.hears_presence:
-            subscriber.hears_presence = True
-            self.show_presence(subscriber)
-        roster = self._rosters.setdefault(subscriber.topic, Roster())
-        ref = secrets.token_urlsafe(9)
-        self._announce(subscriber.topic, roster.track(subscriber.outlet, subscriber.presence_key, payload, ref))
-
-    def untrack(self, subscriber: Subscriber) -> None:
-        roster = self._rosters.get(subscriber.topic)
-        if roster is None:
-            return
-        diff = roster.untrack(subscriber.outlet)
-        if roster.is_empty:
-            del self._rosters[subscriber.topic]
-        self._announce(subscriber.topic, diff)
-
-    def show_presence(self, subscriber: Subscriber) -> None:
-        """Tell the channel who is present."""
-        roster = self._rosters.get(subscriber.topic, Roster())
-        subscriber.outlet.send(Push(topic=subscriber.topic, event=ServerEvent.PRESENCE_STATE, payload=roster.state()))
-
-    def _announce(self, topic: str, diff: Diff | None) -> None:
-        if diff is not None:
-            message = Push(topic=topic, event=ServerEvent.PRESENCE_DIFF, payload=diff.payload())
-            _fan_out(message, (peer for peer in self._rooms.get(topic, ()) if peer.hears_presence))
+    async def _authorise(self, subscriber: Subscriber) -> Denied | None:
+        """What a private channel may hear is settled; Denied where that is nothing it would hear."""
+        if not subscriber.room.private:
+            return None
+        found = await self._authority.readable(subscriber.claims, subscriber.topic)
+        subscriber.readable = found.extensions
+        wanted = {Extension.BROADCAST} | ({Extension.PRESENCE} if subscriber.hears_presence else set())
+        if wanted & found.extensions:
+            return None
+        name = subscriber.topic.removeprefix(PREFIX)
+        words = f"Unauthorized: You do not have permissions to read from this Channel topic: {name}"
+        return Denied(reason=words + (f" (a policy raised: {found.problem})" if found.problem else ""))
 
     async def _stand(self, subscriber: Subscriber, former: Subscriber | None) -> Outcome:
+        if not subscriber.bindings:
+            return Stood()
         stream = self._streaming
         try:
             unpublished = await self._check(subscriber)
@@ -199,20 +183,6 @@ class Hub:
             if lane is None or (over and lane.is_idle):
                 self._retiring.remove(former)
                 self.unsubscribe(former)
-
-    def _subscribers(self) -> Iterable[Subscriber]:
-        return [subscriber for room in self._rooms.values() for subscriber in room]
-
-
-def _fan_out(message: Outgoing, peers: Iterable[Subscriber]) -> None:
-    """One encoding per framing, however many peers."""
-    frames: dict[Version, str | bytes | None] = {}
-    for peer in peers:
-        if peer.version not in frames:
-            frames[peer.version] = wire.encode(peer.version, message)
-        frame = frames[peer.version]
-        if frame is not None:
-            peer.outlet.send_frame(frame)
 
 
 def _unpublished_message(bindings: Iterable[Binding]) -> str:

@@ -8,6 +8,17 @@ from typing import Any
 from minibase.realtime import bindings
 from minibase.realtime.bindings import Binding, BindingError
 
+MAX_REPLAYED = 25
+LATEST_MS = 253_402_300_799_999  # the end of the year 9999
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
+    """Which older broadcasts to repeat: the newest `limit` since a moment, in milliseconds since 1970."""
+
+    since_ms: int
+    limit: int
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Join:
@@ -23,6 +34,9 @@ class Join:
     echoes: tuple[dict[str, Any], ...]
     problem: str | None
     wait: bool
+    replication_ready: bool = False
+    replay: Replay | None = None
+    replay_problem: str | None = None
 
 
 def parse(payload: dict[str, Any]) -> Join:
@@ -32,6 +46,7 @@ def parse(payload: dict[str, Any]) -> Join:
     entries = entries if isinstance(entries, list) else []
     parsed, problem = _bindings(entries)
     key = presence.get("key")
+    replay, replay_problem = _replay(broadcast.get("replay"), private=_truth(config.get("private")))
     return Join(
         token=usable_token(payload.get("access_token", payload.get("user_token"))),
         private=_truth(config.get("private")),
@@ -43,6 +58,9 @@ def parse(payload: dict[str, Any]) -> Join:
         echoes=tuple(bindings.echo(entry) for entry in entries),
         problem=problem,
         wait=_truth(_object(config.get("postgres_changes_options")).get("wait")),
+        replication_ready=_truth(broadcast.get("replication_ready")),
+        replay=replay,
+        replay_problem=replay_problem,
     )
 
 
@@ -57,6 +75,25 @@ def _bindings(entries: list[Any]) -> tuple[tuple[Binding, ...], str | None]:
         return tuple(bindings.parse(entry) for entry in entries), None
     except BindingError as error:
         return (), str(error)
+
+
+def _replay(value: Any, *, private: bool) -> tuple[Replay | None, str | None]:
+    """What to replay, or in the words clients know why nothing can be."""
+    if value is None:
+        return None, None
+    if not private:
+        return None, "UnableToReplayMessages: Replay is not allowed for public channels"
+    fields = _object(value)
+    since, limit = fields.get("since"), fields.get("limit", MAX_REPLAYED)
+    since_ms, count = _count(since), _count(limit)
+    if since_ms is None or count is None:
+        return None, "UnableToReplayMessages: Replay params are not valid"
+    return Replay(since_ms=since_ms, limit=min(count, MAX_REPLAYED)), None
+
+
+def _count(value: Any) -> int | None:
+    is_count = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LATEST_MS
+    return value if is_count else None
 
 
 def _object(value: Any) -> dict[str, Any]:

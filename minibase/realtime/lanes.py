@@ -7,76 +7,24 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
 
 import anyio
 
-from minibase.realtime import changes, matching, messages, wire
+from minibase.realtime import changes, matching, wire
 from minibase.realtime.bindings import Binding
 from minibase.realtime.catalogue import Catalogue
 from minibase.realtime.changes import Layout, RowChange
 from minibase.realtime.matching import Cohort, Hit, Plan, Route
-from minibase.realtime.messages import CloseCode, Outgoing, Version
+from minibase.realtime.messages import CloseCode
 from minibase.realtime.sessions import DatabaseUnavailableError, Identity
-from minibase.realtime.snapshots import Snapshot
+from minibase.realtime.subscribers import MAX_WAITING_CHANGES, Subscriber
 from minibase.realtime.tables import MisfitError
 from minibase.realtime.tokens import Claims
 from minibase.realtime.visibility import Visibility
 
-MAX_WAITING_CHANGES = 20_000
 BATCH_CHANGES = 500
 
 logger = logging.getLogger(__name__)
-
-
-class Outlet(Protocol):
-    """Where a subscriber's frames go. Never blocks; one that cannot keep up closes itself."""
-
-    def send(self, message: Outgoing) -> None: ...
-
-    def send_frame(self, frame: str | bytes) -> None: ...
-
-    def close(self, code: CloseCode, reason: str) -> None: ...
-
-
-@dataclass(slots=True, kw_only=True, eq=False)
-class Subscriber:
-    """One channel of one socket. Changes are held until `release`, so that the join's answer comes first."""
-
-    topic: str
-    version: Version
-    claims: Claims
-    bindings: tuple[Binding, ...]
-    wants_own_broadcasts: bool
-    presence_key: str
-    hears_presence: bool
-    outlet: Outlet
-    since: Snapshot | None = None
-    until: Snapshot | None = None
-    _held: list[tuple[int, str]] | None = field(default_factory=list)
-
-    @property
-    def cohort(self) -> Cohort:
-        return Cohort(topic=self.topic, version=self.version, bindings=self.bindings)
-
-    def offer(self, xid: int, frame: str) -> None:
-        """A change of this transaction, to be sent if it committed while the subscription stood."""
-        if self._held is not None:
-            self._held.append((xid, frame))
-            if len(self._held) > MAX_WAITING_CHANGES:
-                self.outlet.close(CloseCode.TRY_LATER, "too many changes while joining")
-        elif not (self.since is not None and self.since.sees(xid)) and (self.until is None or self.until.sees(xid)):
-            self.outlet.send_frame(frame)
-
-    def release(self) -> None:
-        """The join has been answered: send what was held, and everything from here on at once."""
-        held, self._held = self._held or [], None
-        for xid, frame in held:
-            self.offer(xid, frame)
-
-    def complain(self, message: str) -> None:
-        self.outlet.send(messages.system(self.topic, ok=False, message=message))
 
 
 class Lane:

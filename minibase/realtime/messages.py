@@ -41,6 +41,13 @@ class ServerEvent(StrEnum):
     PRESENCE_DIFF = "presence_diff"
 
 
+class Extension(StrEnum):
+    """What of a private channel a policy on `realtime.messages` decides, in its column of that name."""
+
+    BROADCAST = "broadcast"
+    PRESENCE = "presence"
+
+
 class Encoding(IntEnum):
     """What the body of a binary broadcast is."""
 
@@ -95,12 +102,16 @@ class Push:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Broadcast:
-    """A broadcast whose body arrived encoded: kind 4 for version 2.0.0, a JSON object for 1.0.0."""
+    """A broadcast whose body arrived encoded: kind 4 for version 2.0.0, a JSON object for 1.0.0.
+
+    `meta` says which row of `realtime.messages` it was, if it was one.
+    """
 
     topic: str
     event: str
     body: bytes
     encoding: Encoding
+    meta: Mapping[str, Any] = field(default_factory=dict)
 
 
 Outgoing = Push | Broadcast

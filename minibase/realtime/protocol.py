@@ -11,12 +11,30 @@ anything that follows it on the same socket.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from enum import Enum, auto
 from typing import Any, assert_never
 
 import orjson
 
 from minibase.realtime import joins, messages, tokens
+from minibase.realtime.effects import (
+    Channel,
+    Denied,
+    Effect,
+    Failed,
+    FanOut,
+    IfWritable,
+    Outcome,
+    Phase,
+    Replay,
+    Send,
+    ShowPresence,
+    Stood,
+    Subscribe,
+    Track,
+    Unavailable,
+    Unsubscribe,
+    Untrack,
+)
 from minibase.realtime.joins import Join
 from minibase.realtime.messages import (
     PHOENIX,
@@ -24,15 +42,17 @@ from minibase.realtime.messages import (
     BinaryBroadcast,
     Broadcast,
     ClientEvent,
+    Extension,
     Incoming,
     Outgoing,
     Push,
     ServerEvent,
     TextFrame,
 )
-from minibase.realtime.tokens import Claims, RefusedTokenError, Verify
+from minibase.realtime.tokens import RefusedTokenError, Verify
 
 SUBSCRIBED = "Subscribed to PostgreSQL"
+REPLICATING = "Replication connection established"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,98 +62,6 @@ class Limits:
     channels: int = 100
     broadcast_bytes: int = 3_000_000
     frame_bytes: int = 5_000_000
-
-
-class Phase(Enum):
-    JOINING = auto()
-    JOINED = auto()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Channel:
-    topic: str
-    join_ref: str | None
-    join_message_ref: str | None
-    join: Join
-    token: str
-    claims: Claims
-    phase: Phase = Phase.JOINING
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Send:
-    """Say this on the socket."""
-
-    message: Outgoing
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Subscribe:
-    """Make the channel's bindings stand with its claims, then report with `stood`. Also repeats it for new claims."""
-
-    channel: Channel
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unsubscribe:
-    """Nothing more reaches this channel."""
-
-    topic: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FanOut:
-    """Say this to everybody in the channel's room, the channel itself only if it asked for that."""
-
-    channel: Channel
-    message: Outgoing
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Track:
-    """The channel is present with this payload."""
-
-    topic: str
-    payload: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Untrack:
-    """The channel is present no more."""
-
-    topic: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShowPresence:
-    """Tell the channel who is present."""
-
-    topic: str
-
-
-Effect = Send | Subscribe | Unsubscribe | FanOut | Track | Untrack | ShowPresence
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stood:
-    """The subscription stands: every change committed from here on reaches the channel."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failed:
-    """It does not stand, for a reason the subscriber can read."""
-
-    message: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unavailable:
-    """The database cannot be asked now; the client should try again. `reason` carries the code it looks for."""
-
-    reason: str
-
-
-Outcome = Stood | Failed | Unavailable
 
 
 class Protocol:
@@ -173,7 +101,7 @@ class Protocol:
         if current is None or current.join_ref != channel.join_ref:
             return []
         if current.phase is Phase.JOINED:
-            return self._notice(current, outcome)
+            return self._end(current, outcome.reason) if isinstance(outcome, Denied) else self._notice(current, outcome)
         refused = _refusal_of(channel.join, outcome)
         if refused is not None:
             del self._channels[channel.topic]
@@ -182,7 +110,8 @@ class Protocol:
         response = {"postgres_changes": channel.join.echoes}
         accepted = messages.reply_ok(channel.topic, channel.join_message_ref, channel.join_ref, response)
         presence: list[Effect] = [ShowPresence(topic=channel.topic)] if channel.join.presence_enabled else []
-        return [Send(message=accepted), *presence, *self._notice(current, outcome)]
+        replay: list[Effect] = [Replay(channel=channel)] if channel.join.replay is not None else []
+        return [Send(message=accepted), *presence, *replay, *self._notice(current, outcome)]
 
     def expire(self, now: float) -> list[Effect]:
         """The end of every channel whose token has run out."""
@@ -233,12 +162,8 @@ class Protocol:
             raise JoinError(str(refused)) from refused
         if claims.expires_at <= now:
             raise JoinError(f"InvalidJWTToken: {tokens.expired(claims.expires_at, now)}")
-        if join.private:
-            name = frame.topic.removeprefix(PREFIX)
-            raise JoinError(
-                f"Unauthorized: You do not have permissions to read from this Channel topic: {name} "
-                "(this server does not offer private channels)"
-            )
+        if join.replay_problem is not None:
+            raise JoinError(join.replay_problem)
         return Channel(
             topic=frame.topic,
             join_ref=join_ref,
@@ -250,11 +175,9 @@ class Protocol:
 
     def _notice(self, channel: Channel, outcome: Outcome) -> list[Effect]:
         match outcome:
-            case Stood() if not channel.join.bindings:
-                return []
             case Stood():
-                return [Send(message=messages.system(channel.topic, ok=True, message=SUBSCRIBED))]
-            case Failed(message=message) | Unavailable(reason=message):
+                return _standing(channel)
+            case Failed(message=message) | Unavailable(reason=message) | Denied(reason=message):
                 return [Send(message=messages.system(channel.topic, ok=False, message=message))]
             case _:
                 assert_never(outcome)
@@ -327,7 +250,8 @@ class Protocol:
         if not isinstance(payload, dict):
             reason = {"reason": "Presence track payload must be a map"}
             return [Send(message=messages.reply_error(channel.topic, frame.ref, channel.join_ref, reason))]
-        return [Track(topic=channel.topic, payload=payload), done]
+        refused = Send(message=messages.reply_error(channel.topic, frame.ref, channel.join_ref, {}))
+        return _guard(channel, Extension.PRESENCE, [Track(topic=channel.topic, payload=payload), done], refused)
 
     # -- broadcast
 
@@ -350,7 +274,7 @@ class Protocol:
                 else messages.reply_error(channel.topic, ref, channel.join_ref, {"error": "payload_size_exceeded"})
             )
             effects.append(Send(message=reply))
-        return effects
+        return _guard(channel, Extension.BROADCAST, effects)
 
 
 class JoinError(Exception):
@@ -362,12 +286,27 @@ def _refusal_of(join: Join, outcome: Outcome) -> str | None:
     match outcome:
         case Stood():
             return None
-        case Unavailable(reason=reason):
+        case Unavailable(reason=reason) | Denied(reason=reason):
             return reason
         case Failed(message=message):
             return f"RealtimeDisabledForConfiguration: {message}" if join.wait else None
         case _:
             assert_never(outcome)
+
+
+def _standing(channel: Channel) -> list[Effect]:
+    """What a channel is told once what it asked for stands."""
+    topic = channel.topic
+    changes: list[Effect] = [Send(message=messages.system(topic, ok=True, message=SUBSCRIBED))]
+    stream: list[Effect] = [Send(message=messages.system(topic, ok=True, message=REPLICATING, extension="system"))]
+    return (changes if channel.join.bindings else []) + (stream if channel.join.replication_ready else [])
+
+
+def _guard(channel: Channel, extension: Extension, effects: list[Effect], *otherwise: Effect) -> list[Effect]:
+    """The effects, on a private channel only where it may write. A broadcast that may not be is dropped in silence."""
+    if not channel.join.private:
+        return effects
+    return [IfWritable(topic=channel.topic, extension=extension, effects=tuple(effects), otherwise=tuple(otherwise))]
 
 
 def _refuse(channel: Channel, reason: str) -> Send:

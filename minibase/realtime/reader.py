@@ -19,15 +19,16 @@ import psycopg
 from psycopg.pq import abc
 
 from minibase.postgres.endpoint import Endpoint, Login
-from minibase.realtime import changes, pgoutput
+from minibase.realtime import changes, pgoutput, stored
 from minibase.realtime.catalogue import Catalogue
 from minibase.realtime.changes import POSTGRES_EPOCH, RowChange
 from minibase.realtime.hub import Hub
 from minibase.realtime.pgoutput import Begin, Commit, Delete, Insert, Relation, Update
 from minibase.realtime.sessions import DatabaseUnavailableError, Session
 from minibase.realtime.snapshots import Snapshot
+from minibase.realtime.stored import StoredMessage
 
-PUBLICATION = "supabase_realtime"
+PUBLICATIONS = "supabase_realtime,supabase_realtime_messages_publication"
 STATUS_SECONDS = 10  # well under half of wal_sender_timeout, which is 60 s
 RETRY_SECONDS = (0.1, 0.2, 0.5, 1, 2)
 BATCH_CHANGES = 256
@@ -101,7 +102,7 @@ async def _open_stream(endpoint: Endpoint) -> AsyncIterator[psycopg.AsyncConnect
         slot = f"minibase_realtime_{secrets.token_hex(6)}"
         await connection.execute(f"CREATE_REPLICATION_SLOT {slot} TEMPORARY LOGICAL pgoutput NOEXPORT_SNAPSHOT")
         await connection.execute(
-            f"START_REPLICATION SLOT {slot} LOGICAL 0/0 (proto_version '1', publication_names '{PUBLICATION}')"
+            f"START_REPLICATION SLOT {slot} LOGICAL 0/0 (proto_version '1', publication_names '{PUBLICATIONS}')"
         )
         yield connection
     finally:
@@ -122,7 +123,8 @@ class _Stream:
         self._committed_at = ""
         self._handled = 0
         self._settled: int | None = None
-        self._batch: list[RowChange] = []
+        self._batch: list[RowChange | StoredMessage] = []
+        self._last_xid = 0
 
     async def follow(self) -> None:
         next_status = anyio.current_time()
@@ -179,17 +181,36 @@ class _Stream:
         relation = self._relations.get(message.relation)
         if relation is None or self._transaction is None:
             raise StreamEndedError(f"a row of unknown relation {message.relation} or outside a transaction")
+        self._last_xid = self._transaction.xid
+        if stored.is_messages(relation):
+            self._add_message(message, relation)
+            return
         layout = await self._catalogue.layout(relation)
         self._batch.append(
             changes.from_message(message, layout, xid=self._transaction.xid, committed_at=self._committed_at)
         )
 
+    def _add_message(self, message: Insert | Update | Delete, relation: Relation) -> None:
+        """A row of `realtime.messages` is a broadcast, and no change anybody subscribes to."""
+        if not isinstance(message, Insert):
+            return
+        names = (column.name for column in relation.columns)
+        found = stored.from_row(dict(zip(names, message.new, strict=True)))
+        if found is None:
+            logger.debug("realtime: a row of realtime.messages without topic, event or payload was not broadcast")
+        else:
+            self._batch.append(found)
+
     async def _hand_over(self) -> None:
         if not self._batch:
             return
         batch, self._batch = self._batch, []
-        await self._settle(batch[-1].xid)
-        self._hub.dispatch(batch)
+        await self._settle(self._last_xid)
+        told = [each for each in batch if isinstance(each, StoredMessage)]
+        rows = [each for each in batch if isinstance(each, RowChange)]
+        if rows:
+            self._hub.dispatch(rows)
+        self._hub.tell(told)
         await anyio.lowlevel.checkpoint()
 
     async def _settle(self, xid: int) -> None:

@@ -5,26 +5,30 @@ Source: Realtime's `/api/broadcast`. Answers are 202 before anybody has received
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import orjson
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from minibase.realtime.hub import Hub
-from minibase.realtime.messages import PREFIX, Broadcast, Encoding, Push, ServerEvent
-from minibase.realtime.tokens import RefusedTokenError, Verify
+from minibase.realtime.authority import Authority
+from minibase.realtime.messages import PREFIX, Broadcast, Encoding, Extension, Push, ServerEvent
+from minibase.realtime.rooms import Rooms
+from minibase.realtime.sessions import DatabaseUnavailableError
+from minibase.realtime.subscribers import Room
+from minibase.realtime.tokens import Claims, RefusedTokenError, Verify
 
 OCTETS = "application/octet-stream"
 MAX_BODY_BYTES = 3_000_000
 
 
 class BroadcastEndpoints:
-    """The two handlers. A private message is refused (alone) or skipped (in a batch): there are no private rooms."""
+    """The two handlers. A private message that the caller may not write is refused alone, skipped in a batch."""
 
-    def __init__(self, hub: Hub, verify: Verify) -> None:
-        self._hub = hub
+    def __init__(self, rooms: Rooms, authority: Authority, verify: Verify) -> None:
+        self._rooms = rooms
+        self._authority = authority
         self._verify = verify
 
     async def batch(self, request: Request) -> Response:
@@ -33,38 +37,46 @@ class BroadcastEndpoints:
     async def single(self, request: Request) -> Response:
         return await self._answer(request, self._send_single)
 
-    async def _answer(self, request: Request, send: Callable[[Request, bytes], None]) -> Response:
+    async def _answer(self, request: Request, send: Callable[[Request, Claims, bytes], Awaitable[None]]) -> Response:
         try:
-            self._authorise(request)
-            send(request, await _body(request))
+            await send(request, self._authenticate(request), await _body(request))
         except RequestRefusedError as refused:
             return JSONResponse(refused.body, status_code=refused.status)
+        except DatabaseUnavailableError:
+            message = "The database cannot be reached now, please try again"
+            return JSONResponse({"message": message}, status_code=503, headers={"Retry-After": "1"})
         return Response(status_code=202)
 
-    def _authorise(self, request: Request) -> None:
+    def _authenticate(self, request: Request) -> Claims:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         try:
             if scheme.lower() != "bearer":
                 raise RefusedTokenError(code="Unauthorized", text="no token")
-            self._verify(token.strip())
+            return self._verify(token.strip())
         except RefusedTokenError as refused:
             raise RequestRefusedError(401, {"message": "Unauthorized"}) from refused
 
-    def _send_batch(self, _: Request, body: bytes) -> None:
+    async def _send_batch(self, _: Request, claims: Claims, body: bytes) -> None:
         messages = _parse_batch(body)
-        for message in messages:
-            if message.get("private") is not True:
+        rooms = [Room(topic=PREFIX + message["topic"], private=message.get("private") is True) for message in messages]
+        allowed = {room for room in dict.fromkeys(rooms) if await self._may_write(claims, room)}
+        for message, room in zip(messages, rooms, strict=True):
+            if room in allowed:
                 payload = {"type": "broadcast", "event": message["event"], "payload": message["payload"]}
-                topic = PREFIX + message["topic"]
-                self._hub.broadcast(topic, Push(topic=topic, event=ServerEvent.BROADCAST, payload=payload))
+                self._rooms.broadcast(room, Push(topic=room.topic, event=ServerEvent.BROADCAST, payload=payload))
 
-    def _send_single(self, request: Request, body: bytes) -> None:
-        if request.query_params.get("private") == "true":
-            raise RequestRefusedError(403, {"message": "This server does not offer private channels"})
-        topic = PREFIX + request.path_params["topic"]
+    async def _send_single(self, request: Request, claims: Claims, body: bytes) -> None:
+        private = request.query_params.get("private") == "true"
+        room = Room(topic=PREFIX + request.path_params["topic"], private=private)
         encoding = _encoding(request.headers.get("content-type", ""), body)
+        if not await self._may_write(claims, room):
+            name = request.path_params["topic"]
+            raise RequestRefusedError(403, {"message": f"No policy lets you write to the private channel {name}"})
         event = request.path_params["event"]
-        self._hub.broadcast(topic, Broadcast(topic=topic, event=event, body=body, encoding=encoding))
+        self._rooms.broadcast(room, Broadcast(topic=room.topic, event=event, body=body, encoding=encoding))
+
+    async def _may_write(self, claims: Claims, room: Room) -> bool:
+        return not room.private or await self._authority.writable(claims, room.topic, Extension.BROADCAST)
 
 
 class RequestRefusedError(Exception):

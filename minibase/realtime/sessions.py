@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import anyio
 import asyncpg
 
 from minibase.postgres.endpoint import Endpoint, Login
 
+T = TypeVar("T")
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 CONNECT_SECONDS = 10
 QUERY_SECONDS = 15  # longer than any statement_timeout, for a server that does not answer at all
@@ -65,10 +66,31 @@ class Session:
 
     async def fetch(self, sql: str, *arguments: Any) -> list[asyncpg.Record]:
         """Rows; DatabaseUnavailableError if the server is gone, asyncpg.PostgresError if it refuses."""
+        async with self._connection_for_one() as connection:
+            return await connection.fetch(sql, *arguments)
+
+    async def undo(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        """What `work` returns from inside a transaction that is rolled back; refusals as in `fetch`."""
+        async with self._connection_for_one() as connection:
+            transaction = connection.transaction()
+            await transaction.start()
+            try:
+                found = await work(connection)
+            except asyncpg.PostgresError:
+                await transaction.rollback()
+                raise
+            except BaseException:
+                # Given up half-way, perhaps without a chance to wait for the rollback: the connection goes instead.
+                await self.close()
+                raise
+            await transaction.rollback()
+            return found
+
+    @asynccontextmanager
+    async def _connection_for_one(self) -> AsyncIterator[Connection]:
         async with self._lock:
             try:
-                connection = await self._connected()
-                return await connection.fetch(sql, *arguments)
+                yield await self._connected()
             except asyncpg.QueryCanceledError:
                 raise  # a statement_timeout is the question's fault, not the server's
             except _LOST as error:

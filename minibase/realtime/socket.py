@@ -16,17 +16,15 @@ from starlette.types import Message
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from minibase.realtime import wire
-from minibase.realtime.hub import Hub
-from minibase.realtime.lanes import Subscriber
-from minibase.realtime.messages import CloseCode, Outgoing, Version
-from minibase.realtime.protocol import (
+from minibase.realtime.authority import Authority
+from minibase.realtime.effects import (
     Channel,
     Effect,
     Failed,
     FanOut,
-    Limits,
+    IfWritable,
     Outcome,
-    Protocol,
+    Replay,
     Send,
     ShowPresence,
     Subscribe,
@@ -34,6 +32,11 @@ from minibase.realtime.protocol import (
     Unsubscribe,
     Untrack,
 )
+from minibase.realtime.hub import Hub
+from minibase.realtime.messages import CloseCode, Extension, Outgoing, Version
+from minibase.realtime.protocol import Limits, Protocol
+from minibase.realtime.sessions import DatabaseUnavailableError
+from minibase.realtime.subscribers import EVERYTHING, Room, Subscriber
 from minibase.realtime.tokens import Verify
 from minibase.realtime.wire import FrameError
 
@@ -97,12 +100,21 @@ class SocketSession:
     """Carries out what the protocol decides, on an accepted websocket."""
 
     def __init__(
-        self, websocket: WebSocket, *, version: Version, token: str, verify: Verify, hub: Hub, limits: Limits
+        self,
+        websocket: WebSocket,
+        *,
+        version: Version,
+        token: str,
+        verify: Verify,
+        hub: Hub,
+        authority: Authority,
+        limits: Limits,
     ) -> None:
         self._websocket = websocket
         self._version = version
         self._limits = limits
         self._hub = hub
+        self._authority = authority
         self._protocol = Protocol(token=token, verify=verify, limits=limits)
         self._outbox = Outbox(version)
         self._subscribers: dict[str, Subscriber] = {}
@@ -170,13 +182,19 @@ class SocketSession:
                 case Unsubscribe(topic=topic):
                     self._unsubscribe(topic)
                 case FanOut(channel=channel, message=message):
-                    self._hub.broadcast(channel.topic, message, self._subscribers[channel.topic])
+                    sender = self._subscribers[channel.topic]
+                    self._hub.rooms.broadcast(sender.room, message, sender=sender)
                 case Track(topic=topic, payload=payload):
-                    self._hub.track(self._subscribers[topic], payload)
+                    self._hub.rooms.track(self._subscribers[topic], payload)
                 case Untrack(topic=topic):
-                    self._hub.untrack(self._subscribers[topic])
+                    self._hub.rooms.untrack(self._subscribers[topic])
                 case ShowPresence(topic=topic):
-                    self._hub.show_presence(self._subscribers[topic])
+                    self._hub.rooms.show_presence(self._subscribers[topic])
+                case Replay(channel=channel):
+                    await self._replay(channel)
+                case IfWritable(topic=topic, extension=extension):
+                    allowed = await self._may_write(self._subscribers[topic], extension)
+                    await self._carry_out(effect.effects if allowed else effect.otherwise)
                 case Subscribe(channel=channel):
                     await self._subscribe(channel)
                 case _:
@@ -185,7 +203,7 @@ class SocketSession:
     async def _subscribe(self, channel: Channel) -> None:
         former = self._subscribers.get(channel.topic)
         subscriber = Subscriber(
-            topic=channel.topic,
+            room=Room(topic=channel.topic, private=channel.join.private),
             version=self._version,
             claims=channel.claims,
             bindings=channel.join.bindings,
@@ -193,6 +211,7 @@ class SocketSession:
             presence_key=former.presence_key if former else channel.join.presence_key or str(uuid4()),
             hears_presence=former.hears_presence if former else channel.join.presence_enabled,
             outlet=self._outbox,
+            readable=frozenset() if channel.join.private else EVERYTHING,
         )
         self._subscribers[channel.topic] = subscriber
         outcome = await self._stand(channel, subscriber, former)
@@ -205,7 +224,32 @@ class SocketSession:
     async def _stand(self, channel: Channel, subscriber: Subscriber, former: Subscriber | None) -> Outcome:
         if channel.join.problem is not None:
             return Failed(message=channel.join.problem)
-        return await self._hub.subscribe(subscriber, former)
+        return await self._hub.subscribe(subscriber, former, wait=channel.join.replication_ready)
+
+    async def _replay(self, channel: Channel) -> None:
+        """Older broadcasts, fetched while newer ones already arrive and wait."""
+        subscriber, replay = self._subscribers[channel.topic], channel.join.replay
+        if replay is None or Extension.BROADCAST not in subscriber.readable:
+            return
+        subscriber.hold_broadcasts()
+        self._hub.rooms.enter(subscriber)
+        try:
+            told = await self._authority.replay(channel.topic, replay)
+        except DatabaseUnavailableError as error:
+            logger.debug("realtime: nothing could be replayed to %s: %s", channel.topic, error)
+            told = []
+        frames = {each.id: wire.encode(self._version, each.broadcast) for each in told}
+        subscriber.replay({message_id: frame for message_id, frame in frames.items() if frame is not None})
+
+    async def _may_write(self, subscriber: Subscriber, extension: Extension) -> bool:
+        """What policies say, asked once for each token. While nobody can be asked: no."""
+        if extension not in subscriber.writable:
+            try:
+                allowed = await self._authority.writable(subscriber.claims, subscriber.topic, extension)
+            except DatabaseUnavailableError:
+                return False
+            subscriber.writable[extension] = allowed
+        return subscriber.writable[extension]
 
     def _unsubscribe(self, topic: str) -> None:
         subscriber = self._subscribers.pop(topic, None)

@@ -123,11 +123,13 @@ def _encode_push(version: Version, push: Push) -> str:
 def _encode_broadcast(version: Version, broadcast: Broadcast) -> str | bytes | None:
     topic, event = broadcast.topic.encode(), broadcast.event.encode()
     if version is Version.V2 and len(topic) <= MAX_FIELD and len(event) <= MAX_FIELD:
-        header = bytes((SERVER_BROADCAST, len(topic), len(event), 0, broadcast.encoding))
-        return header + topic + event + broadcast.body
+        meta = orjson.dumps(broadcast.meta) if broadcast.meta else b""
+        header = bytes((SERVER_BROADCAST, len(topic), len(event), len(meta), broadcast.encoding))
+        return header + topic + event + meta + broadcast.body
     if broadcast.encoding is Encoding.RAW:
         return None
-    payload = {"type": "broadcast", "event": broadcast.event, "payload": orjson.Fragment(broadcast.body)}
+    told: dict[str, Any] = {"meta": broadcast.meta} if broadcast.meta else {}
+    payload = {"type": "broadcast", "event": broadcast.event, "payload": orjson.Fragment(broadcast.body), **told}
     return _encode_push(version, Push(topic=broadcast.topic, event=ServerEvent.BROADCAST, payload=payload))
 
 

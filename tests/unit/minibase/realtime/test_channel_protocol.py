@@ -7,24 +7,13 @@ from typing import Any
 import orjson
 import pytest
 
-from minibase.realtime.messages import (
-    BinaryBroadcast,
-    Broadcast,
-    Encoding,
-    Push,
-    ServerEvent,
-    TextFrame,
-    close,
-    reply_error,
-    reply_ok,
-    system,
-)
-from minibase.realtime.protocol import (
+from minibase.realtime.effects import (
+    Denied,
     Effect,
     Failed,
     FanOut,
-    Limits,
-    Protocol,
+    IfWritable,
+    Replay,
     Send,
     ShowPresence,
     Stood,
@@ -34,6 +23,20 @@ from minibase.realtime.protocol import (
     Unsubscribe,
     Untrack,
 )
+from minibase.realtime.messages import (
+    BinaryBroadcast,
+    Broadcast,
+    Encoding,
+    Extension,
+    Push,
+    ServerEvent,
+    TextFrame,
+    close,
+    reply_error,
+    reply_ok,
+    system,
+)
+from minibase.realtime.protocol import Limits, Protocol
 from minibase.realtime.tokens import Claims, RefusedTokenError, refusal
 
 TOPIC = "realtime:room"
@@ -140,7 +143,11 @@ def test_database_out_of_reach_refuses_the_join() -> None:
         (join_frame(topic="room"), "unmatched topic"),
         (join_frame(payload={"access_token": "nonsense"}), "MalformedJWT: "),
         (join_frame(payload={"access_token": "a@990"}), "InvalidJWTToken: Token has expired 10 seconds ago"),
-        (join_frame({"private": True}), "Unauthorized: You do not have permissions to read from this Channel topic: "),
+        (join_frame({"broadcast": {"replay": {"since": 1}}}), "UnableToReplayMessages: Replay is not allowed"),
+        (
+            join_frame({"private": True, "broadcast": {"replay": {"since": 1, "limit": True}}}),
+            "UnableToReplayMessages: Replay params are not valid",
+        ),
     ],
 )
 def test_refused_joins(message: TextFrame, expected: str) -> None:
@@ -290,3 +297,42 @@ def test_presence() -> None:
     refused = protocol.receive(frame("presence", {"event": "track", "payload": [1]}), NOW)
     assert reason(refused) == "Presence track payload must be a map"
     assert protocol.receive(frame("presence", {"event": "dance"}), NOW) == []
+
+
+def test_a_private_channel_says_only_what_it_may_write() -> None:
+    protocol = new_protocol()
+    joined(protocol, {"private": True, "broadcast": {"ack": True}})
+    (guarded,) = protocol.receive(frame("broadcast", {"event": "e"}), NOW)
+    assert isinstance(guarded, IfWritable)
+    assert [type(effect) for effect in guarded.effects] == [FanOut, Send]
+    assert (guarded.extension, guarded.otherwise) == (Extension.BROADCAST, ())
+    (guarded,) = protocol.receive(frame("presence", {"event": "track", "payload": {}}), NOW)
+    assert isinstance(guarded, IfWritable)
+    assert guarded.extension is Extension.PRESENCE
+    assert guarded.otherwise == (Send(message=reply_error(TOPIC, "2", "1", {})),)
+
+
+def test_a_channel_nobody_lets_in_is_refused_or_ended() -> None:
+    protocol = new_protocol()
+    (subscribe,) = protocol.receive(join_frame({"private": True}), NOW)
+    assert isinstance(subscribe, Subscribe)
+    effects = protocol.stood(subscribe.channel, Denied(reason="Unauthorized: no"))
+    assert effects[0] == Unsubscribe(topic=TOPIC)
+    assert reason(effects) == "Unauthorized: no"
+    joined(protocol, {"private": True})
+    (subscribe,) = protocol.receive(frame("access_token", {"access_token": "other@5000"}), NOW)
+    assert isinstance(subscribe, Subscribe)
+    notice, closing = sent(protocol.stood(subscribe.channel, Denied(reason="Unauthorized: no")))
+    assert (notice.payload["message"], closing) == ("Unauthorized: no", close(TOPIC, "1"))
+    assert protocol.channels == ()
+
+
+def test_older_broadcasts_come_after_the_answer_and_are_25_at_most() -> None:
+    protocol = new_protocol()
+    replay = {"since": 1000, "limit": 900}
+    effects = joined(protocol, {"private": True, "broadcast": {"replay": replay, "replication_ready": True}})
+    assert [type(effect) for effect in effects] == [Send, Replay, Send]
+    assert isinstance(effects[1], Replay)
+    assert effects[1].channel.join.replay is not None
+    assert effects[1].channel.join.replay.limit == 25
+    assert sent(effects)[1] == system(TOPIC, ok=True, message="Replication connection established", extension="system")
