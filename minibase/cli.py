@@ -26,6 +26,7 @@ from minibase.postgres.binaries import SETTING, find_binaries
 from minibase.postgres.endpoint import HOST, Endpoint, Login
 from minibase.project import Project
 
+LOG_SETTING = "MINIBASE_LOG_LEVEL"
 _STOP_LIMIT = 15.0
 _FAREWELL_LIMIT = 3.0
 _POLL = 0.05
@@ -91,14 +92,22 @@ _pg_bin = click.option(
 @click.option("--db-port", type=_Port(), metavar="N|auto", help="Port of the database.  [default: from config.toml]")
 @click.option("--detach", is_flag=True, help="Return when it is ready and leave it running.")
 @click.option("--lifeline", type=int, metavar="FD", help="End when this inherited pipe ends.")
-def start(workdir: Path, *, detach: bool, **options: Any) -> None:
+@click.option(
+    "--log-level",
+    type=click.Choice(["warning", "info", "debug"]),
+    default="warning",
+    envvar=LOG_SETTING,
+    help=f"How much is logged (or {LOG_SETTING}); debug says what became of each change.  [default: warning]",
+)
+def start(workdir: Path, *, detach: bool, log_level: str, **options: Any) -> None:
     """Start Postgres and the API, apply what is pending, and serve until Ctrl-C."""
     project = _open(workdir)
     config = Config.load(project.workdir)
     chosen = StartOptions(**options)
     if detach:
-        _start_detached(project, chosen)
+        _start_detached(project, chosen, log_level)
     else:
+        logging.getLogger("minibase").setLevel(log_level.upper())
         from minibase import launch
 
         _run(launch.serve, project, config, chosen, click.echo, lambda: click.echo(_table(project)))
@@ -274,6 +283,40 @@ def psql(workdir: Path, pg_bin: str | None, arguments: tuple[str, ...]) -> None:
     os.execve(program, [str(program), *arguments], environment)
 
 
+@cli.group()
+def realtime() -> None:
+    """Look into realtime."""
+
+
+@realtime.command()
+@_workdir
+@_pg_bin
+@click.option("--table", required=True, metavar="[SCHEMA.]TABLE", help="The table nothing, or too little, is heard of.")
+@click.option("--role", metavar="ROLE", help="As whom one listens.  [default: the claims' role, or anon]")
+@click.option("--claims", default="{}", metavar="JSON", help="The listener's token, as JSON.")
+@click.option("--filter", "wanted", metavar="FILTER", help="The subscription's filter, such as id=gt.5.")
+@click.option("--pk", multiple=True, metavar="[COLUMN=]VALUE", help="A row, by its primary key; once for each column.")
+def why(workdir: Path, pg_bin: str | None, table: str, pk: tuple[str, ...], **asked: str | None) -> None:
+    """Say why changes of a table do or do not reach a subscriber; exit code 1 where they do not."""
+    project = _open(workdir)
+    config = Config.load(project.workdir)
+    from minibase import launch
+    from minibase.realtime.why import Verdict, read_doubt
+    from minibase.realtime.why import why as find_out
+
+    doubt = read_doubt(table, pk, **asked)
+    reached = True
+
+    async def work(endpoint: Endpoint) -> None:
+        nonlocal reached
+        for finding in await find_out(endpoint, doubt):
+            click.echo(f"{finding.verdict:<4} {finding.text}")
+            reached = reached and finding.verdict is not Verdict.NO
+
+    _run(launch.on_database, project, config, pg_bin, work)
+    sys.exit(0 if reached else 1)
+
+
 def _open(workdir: Path) -> Project:
     return Project.open(workdir)
 
@@ -312,9 +355,10 @@ def _nothing_runs(project: Project) -> MinibaseError:
     return MinibaseError(f"Nothing runs in {project.workdir}. Start it with `minibase start`.")
 
 
-def _start_detached(project: Project, options: StartOptions) -> None:
+def _start_detached(project: Project, options: StartOptions, log_level: str) -> None:
     """Start the same command in a session of its own, show what it says, and leave when it is ready."""
     command = [sys.executable, "-m", "minibase.cli", "start", "--workdir", str(project.workdir)]
+    command += ["--log-level", log_level]
     for option, value in (("--port", options.api_port), ("--db-port", options.db_port), ("--pg-bin", options.pg_bin)):
         if value is not None:
             command += [option, str(value)]

@@ -44,6 +44,10 @@ class Catalogue:
         """The tables of the publication, as they are now."""
         return await self._tables(None)
 
+    async def table(self, oid: int) -> Table | None:
+        """A table, published or not, as it is now."""
+        return next(iter(await self._tables([oid])), None)
+
     async def snapshot(self) -> Snapshot:
         return Snapshot.parse(await self._session.fetch_value("select pg_current_snapshot()::text"))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 
 import anyio
@@ -22,6 +23,8 @@ from minibase.realtime.tables import Access, MisfitError, Table
 from minibase.realtime.visibility import Visibility
 
 STAND_SECONDS = 8  # clients give a join ten
+logger = logging.getLogger(__name__)
+
 UNAVAILABLE = Unavailable(reason="UnableToConnectToProject: The database cannot be reached now, please try again")
 
 
@@ -56,6 +59,8 @@ class Hub:
     def dispatch(self, batch: Sequence[RowChange]) -> None:
         """Changes in commit order, already visible to every new query."""
         self._let_go(batch[0].xid)
+        if not self._lanes:
+            logger.debug("realtime: %d changes arrived, and nobody subscribes to any", len(batch))
         for lane in list(self._lanes.values()):
             lane.offer(batch)
 

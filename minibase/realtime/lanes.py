@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import anyio
 
-from minibase.realtime import changes, matching, wire
+from minibase.realtime import changes, matching, reasons, wire
 from minibase.realtime.bindings import Binding
 from minibase.realtime.catalogue import Catalogue
 from minibase.realtime.changes import Layout, RowChange
@@ -110,6 +110,9 @@ class Lane:
         for change in batch:
             if hits[change] and change in visible:
                 self._deliver(change, plans[change.layout], hits[change])
+            if logger.isEnabledFor(logging.DEBUG):
+                told = reasons.account(change, plans[change.layout], hits[change], visible=change in visible)
+                logger.debug("realtime: as role %s, %s", self._claims.role, told)
 
     async def _visible(self, batch: list[RowChange], plans: dict[Layout, Plan]) -> set[RowChange]:
         """Those of the changes that row-level security lets this lane see, or tells it about with an error."""

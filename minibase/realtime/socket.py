@@ -260,6 +260,9 @@ class SocketSession:
         code, reason = self._outbox.closing or (GONE, "")
         if code == GONE:
             return
+        if code == CloseCode.TRY_LATER:
+            topics = ", ".join(sorted(self._subscribers)[:5])
+            logger.warning("realtime: the socket of %s was closed: %s", topics or "no channel", reason)
         # A reader that has stopped blocks the close frame as well: it gets a moment, then the connection is dropped.
         with anyio.move_on_after(CLOSE_SECONDS), suppress(WebSocketDisconnect):
             await self._websocket.send({"type": "websocket.close", "code": code, "reason": reason})

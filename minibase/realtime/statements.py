@@ -26,6 +26,16 @@ def rows_visible(table: Table) -> str:
     )
 
 
+def row_as_text(table: Table) -> str:
+    """Takes the key's values as texts; returns that row's columns as texts, no row if there is none."""
+    columns = ", ".join(f"{quote_identifier(name)}::text" for name in table.columns)
+    same = " and ".join(
+        f"{quote_identifier(column)} = ${number}::text::{table.columns[column].sql_type}"
+        for number, column in enumerate(table.key, 1)
+    )
+    return f"select {columns} from {quote_identifier(table.schema)}.{quote_identifier(table.name)} where {same}"
+
+
 def canonical(sql_type: str) -> str:
     """Takes a text array; returns each element cast to the type and printed again. Fails where one cannot be cast."""
     return (

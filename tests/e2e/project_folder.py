@@ -47,7 +47,7 @@ class Folder:
         (self.workdir / "supabase" / path).write_text(text)
 
     def _arguments(self, command: str, *arguments: str) -> list[str]:
-        return [str(self._python), "-m", "minibase.cli", command, "--workdir", str(self.workdir), *arguments]
+        return [str(self._python), "-m", "minibase.cli", *command.split(), "--workdir", str(self.workdir), *arguments]
 
     def run(self, command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

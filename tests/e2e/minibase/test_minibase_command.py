@@ -51,6 +51,15 @@ def test_status_for_a_shell_survives_the_shell(running: Folder) -> None:
     assert read_back.splitlines() == list(values.values())
 
 
+def test_it_says_why_something_or_nothing_is_heard_of_a_table(running: Folder) -> None:
+    asked = ("--table", "notes", "--pk", "1", "--claims", '{"role": "service_role"}')
+    said = running.run("realtime why", *asked)
+    assert said.returncode == 0, said.stdout
+    assert said.stdout.startswith("yes  published: INSERT, UPDATE, DELETE")
+    said = running.run("realtime why", "--table", "unknown")
+    assert (said.returncode, said.stdout) == (1, "no   there is no table public.unknown\n")
+
+
 def test_people_are_shown_addresses_and_the_keys_to_hand_out(running: Folder) -> None:
     table = running.run("status").stdout
     values = running.values()
