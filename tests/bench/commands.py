@@ -11,6 +11,7 @@ from typing import Any
 import click
 from figures import machine, table
 from growth import measure_growth
+from live import measure_live
 from processes import clean_environment, stackbeat
 from soak import run_soak
 from ui import measure_ui
@@ -110,6 +111,25 @@ def viewer(*, work: str, stacks: int, minutes: float, as_json: bool) -> None:
     """Realtime messages per viewer-hour, and rows per stack-hour, at rest or at work."""
     found = asyncio.run(measure_viewer(work=work, stacks=stacks, minutes=minutes))
     click.echo(json.dumps(found) if as_json else table([found]))
+
+
+@bench.command()
+@click.option("--changes", type=click.IntRange(1), help="Of each case; else 300, or 100 with many claims.")
+@click.option(
+    "--most", default=500, show_default=True, type=click.IntRange(1), help="Leave out cases with more sockets."
+)
+@click.option("--json", "as_json", is_flag=True)
+def realtime(*, changes: int | None, most: int, as_json: bool) -> None:
+    """From an INSERT to the sockets that hear of it, bursts, broadcasts, and what waiting costs, on minibase."""
+    found = asyncio.run(measure_live(changes=changes, most=most))
+    found["machine"] = machine()
+    if as_json:
+        click.echo(json.dumps(found))
+        return
+    click.echo(
+        "\n\n".join([str(found["machine"]), *(table(found[name]) for name in ("steady", "bursts", "broadcasts"))])
+    )
+    click.echo(f"\nidle, percent of a core: {found['idle_cpu_percent']}")
 
 
 def _one_beat(stacks: int, latency: str) -> dict[str, Any]:

@@ -13,16 +13,17 @@ def rss_mb(pid: int) -> float | None:
 
 def tree_mb(pid: int) -> float | None:
     """A process and everything below it, with what they share counted once."""
-    shares = [_megabytes(Path(f"/proc/{each}/smaps_rollup"), "Pss:") for each in (pid, *_below(pid))]
+    shares = [_megabytes(Path(f"/proc/{each}/smaps_rollup"), "Pss:") for each in (pid, *below(pid))]
     known = [share for share in shares if share is not None]
     return round(sum(known), 1) if known else None
 
 
-def _below(pid: int) -> Iterator[int]:
+def below(pid: int) -> Iterator[int]:
+    """Every process that descends from this one."""
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and _parent(entry) == pid:
             yield int(entry.name)
-            yield from _below(int(entry.name))
+            yield from below(int(entry.name))
 
 
 def _parent(process: Path) -> int | None:
