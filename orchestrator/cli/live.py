@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -15,6 +15,10 @@ import anyio.to_thread
 from orchestrator.cli.errors import CliError, ExitCode
 from orchestrator.cli.output import print_line
 from orchestrator.cli.target import Target
+from orchestrator.live_query import LiveQuery
+
+if TYPE_CHECKING:
+    from realtime.types import PostgresChangesPayload
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 15.0
 TIMER_S = 5.0
@@ -44,22 +48,46 @@ class Bell:
                 await self._rung.wait()
 
 
-async def listen(target: Target, bell: Bell, *, topic: str, tables: Sequence[str], filter: str | None = None) -> None:
-    """Ring for every change of the tables, until cancelled, whatever happens to the connection."""
+async def listen(
+    target: Target,
+    bell: Bell,
+    *,
+    topic: str,
+    tables: Sequence[str],
+    filter: str | None = None,
+    query: LiveQuery | None = None,
+) -> None:
+    """Ring for every change of the tables, until cancelled, whatever happens to the connection.
+
+    A ``query`` is told what is heard, and when something may have been missed.
+    """
     from orchestrator.hearing import Ears, hear
 
     def joined() -> None:
         bell.connected = True
+        if query is not None:
+            query.joined()
         bell.ring()  # whatever changed while nobody listened
+
+    def stands() -> None:
+        if query is not None:
+            query.stands()
+        bell.ring()
+
+    def heard(payload: PostgresChangesPayload) -> None:
+        change = query.read(payload) if query is not None else None
+        if query is not None and change is not None:
+            query.hear(change)
+        bell.ring()
 
     wait = FIRST_WAIT_S
     while True:
         started = anyio.current_time()
-        ears = Ears(
-            topic=topic, tables=tables, heard=lambda _: bell.ring(), joined=joined, stands=bell.ring, filter=filter
-        )
+        ears = Ears(topic=topic, tables=tables, heard=heard, joined=joined, stands=stands, filter=filter)
         await hear(target.url, target.service_key, ears)
         bell.connected = False
+        if query is not None:
+            query.lost()
         bell.ring()
         if anyio.current_time() - started > LONGEST_WAIT_S:
             wait = FIRST_WAIT_S

@@ -29,6 +29,7 @@ class Look:
     rows: Sequence[Row]
     now: datetime
     live: bool
+    recovered: int = 0
     traces: Sequence[Row] = ()
     todos: Sequence[Row] = ()
 
@@ -130,8 +131,11 @@ def _title(look: Look) -> Text:
     counts = ", ".join(f"{states.count(state)} {state}" for state in _ORDER if state in states)
     cost = dollars(sum(row["cost_usd"] for row in look.rows))
     heard = ("live", "green") if look.live else ("every 5 s", "yellow")
+    recovered = f"  recovered {look.recovered}" if look.recovered else ""
     stacks = f"{len(states)} stack" + ("" if len(states) == 1 else "s")
-    return Text.assemble((f"{stacks}: {counts or 'none'}", "bold"), f"  {cost}  {look.now:%H:%M:%S} UTC  ", heard)
+    return Text.assemble(
+        (f"{stacks}: {counts or 'none'}", "bold"), f"  {cost}  {look.now:%H:%M:%S} UTC  ", heard, recovered
+    )
 
 
 def _trace_line(trace: Row) -> str:

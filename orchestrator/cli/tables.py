@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
+
+from orchestrator.live_query import Fetched, LiveQuery, Source
 
 if TYPE_CHECKING:
     from supabase import Client
@@ -27,6 +31,57 @@ def fetch_stacks(client: Client) -> list[Row]:
         rows += page
         if len(page) < PAGE_ROWS:
             return [_flat(row) for row in rows]
+
+
+FLEET = (
+    Source(
+        table="agent_stacks",
+        columns=(
+            *("id", "participant_name", "phase", "execution_state", "priority", "cadence_s"),
+            *("created_at", "started_at", "updated_at"),
+        ),
+    ),
+    Source(
+        table="stack_status",
+        key="stack_id",
+        columns=("stack_id", "wait_reason", "wait_until", "activity", "updated_at"),
+    ),
+    Source(table="project_ideas", key="stack_id", columns=("stack_id", "title", "description", "status", "updated_at")),
+)
+
+
+def fetch_fleet(client: Client, since: Mapping[str, datetime | None]) -> dict[str, Fetched]:
+    """The tables of the fleet for a live query: rows changed since those times, and which exist."""
+    ids = frozenset(row["id"] for row in _pages(client, "agent_stacks", ("id",), "id", None))
+    return {
+        source.table: Fetched(
+            rows=_pages(client, source.table, source.columns, source.key, since[source.table]), alive=ids
+        )
+        for source in FLEET
+    }
+
+
+def fleet_rows(query: LiveQuery) -> list[Row]:
+    """Every stack with its status and idea, oldest first, as `fetch_stacks` gives them."""
+    stacks, statuses, ideas = (query.rows(source.table) for source in FLEET)
+    rows = sorted(stacks.values(), key=lambda row: (row["created_at"], row["id"]))
+    return [_flat({**row, "stack_status": statuses.get(row["id"]), "project_ideas": _idea(ideas, row)}) for row in rows]
+
+
+def _idea(ideas: Mapping[Any, Row], row: Row) -> Row | None:
+    idea = ideas.get(row["id"])
+    return None if idea is None else {name: idea[name] for name in ("title", "description", "status")}
+
+
+def _pages(client: Client, table: str, columns: Sequence[str], key: str, since: datetime | None) -> list[Row]:
+    rows: list[Row] = []
+    while True:
+        query = client.table(table).select(",".join(columns)).order(key)
+        query = query if since is None else query.gte("updated_at", since.isoformat())
+        page = cast("list[Row]", query.range(len(rows), len(rows) + PAGE_ROWS - 1).execute().data)
+        rows += page
+        if len(page) < PAGE_ROWS:
+            return rows
 
 
 def fetch_todos(client: Client, stack_id: str) -> list[Row]:

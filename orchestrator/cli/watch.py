@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -23,12 +23,17 @@ from orchestrator.cli.output import json_option, print_json
 from orchestrator.cli.process import run_until_signal
 from orchestrator.cli.resolve import resolve, workdir_option
 from orchestrator.cli.screen import Look, changed, fleet_screen, stack_screen
-from orchestrator.cli.tables import fetch_stacks, fetch_todos, fetch_traces
+from orchestrator.cli.tables import FLEET, fetch_fleet, fetch_stacks, fetch_todos, fetch_traces, fleet_rows
 from orchestrator.cli.target import Target
+from orchestrator.live_query import Fetched, LiveQuery
 from orchestrator.terminal import printable
 
-TABLES = ("agent_stacks", "stack_status", "todos", "agent_traces")
+# Beside the tables that are followed row by row: what rings for the figures, the todos and the traces.
+COUNTED = ("todos", "agent_traces")
+TABLES = (*(source.table for source in FLEET), *COUNTED)
 TRACES = 50
+# A change is a hint: where a server drops one without a word, the tables are looked at all the same.
+FETCH_AGAIN_S = 30.0
 # In a pipe nothing is cut off, for nobody sees where.
 PIPE_WIDTH, PIPE_HEIGHT = 160, 1_000_000
 
@@ -55,7 +60,8 @@ def watch(stack: str | None, workdir: Path, as_json: bool) -> None:
     elif sys.stdout.isatty():
         run_until_signal(_draw, fleet, draw)
     else:
-        look = fleet.look(live=False)
+        fleet.query.answer(fleet.fetch(fleet.query.ask()))
+        look = fleet.look(fleet_rows(fleet.query), live=False)
         Console(width=PIPE_WIDTH, no_color=True, highlight=False).print(draw(look, height=PIPE_HEIGHT))
 
 
@@ -65,13 +71,19 @@ class _Fleet:
 
     target: Target
     stack_id: str | None
+    query: LiveQuery = field(default_factory=lambda: LiveQuery(FLEET))
     calls_after: str | None = None
     costs: dict[str, float] = field(default_factory=dict)
 
-    def look(self, *, live: bool) -> Look:
-        """What is to be seen now."""
+    def fetch(self, since: Mapping[str, datetime | None]) -> dict[str, Fetched]:
+        """What the live query misses."""
         with connect(self.target) as client:
-            rows = [row for row in fetch_stacks(client) if self.stack_id in {None, row["id"]}]
+            return fetch_fleet(client, since)
+
+    def look(self, stacks: Sequence[dict[str, Any]], *, live: bool) -> Look:
+        """What is to be seen now of these stacks."""
+        with connect(self.target) as client:
+            rows = [row for row in stacks if self.stack_id in {None, row["id"]}]
             request = {"stack_id": self.stack_id, "calls_after": self.calls_after}
             told = cast("dict[str, Any]", client.rpc("figures", {"request": request}).execute().data)
             traces = fetch_traces(client, self.stack_id, TRACES) if self.stack_id else []
@@ -83,6 +95,7 @@ class _Fleet:
             rows=[self._with_figures(row, figures[row["id"]]) for row in rows if row["id"] in figures],
             now=datetime.fromisoformat(told["now"]),
             live=live,
+            recovered=self.query.recovered,
             traces=traces[::-1],
             todos=[todo for todo in todos if todo["status"] != "completed"],
         )
@@ -95,11 +108,14 @@ class _Fleet:
 
 async def _looks(fleet: _Fleet, reader: Reader, show: Callable[[Look], None]) -> None:
     """Show every look, for ever: one at once, one for each change or tick."""
-    bell = Bell()
+    bell, query, fetched = Bell(), fleet.query, 0.0
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(partial(listen, fleet.target, bell, topic="stackbeat-watch", tables=TABLES))
+        tasks.start_soon(partial(listen, fleet.target, bell, topic="stackbeat-watch", tables=TABLES, query=query))
         async for _ in bell.rounds():
-            show(await reader.read(partial(fleet.look, live=bell.connected)))
+            if query.stale or not bell.connected or anyio.current_time() > fetched + FETCH_AGAIN_S:
+                query.answer(await reader.read(partial(fleet.fetch, query.ask())))
+                fetched = anyio.current_time()
+            show(await reader.read(partial(fleet.look, fleet_rows(query), live=bell.connected)))
 
 
 async def _print_changes(fleet: _Fleet) -> None:
