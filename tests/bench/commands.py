@@ -12,6 +12,7 @@ import click
 from figures import machine, table
 from growth import measure_growth
 from live import measure_live
+from live_soak import run_live_soak
 from processes import clean_environment, stackbeat
 from soak import run_soak
 from ui import measure_ui
@@ -130,6 +131,18 @@ def realtime(*, changes: int | None, most: int, as_json: bool) -> None:
         "\n\n".join([str(found["machine"]), *(table(found[name]) for name in ("steady", "bursts", "broadcasts"))])
     )
     click.echo(f"\nidle, percent of a core: {found['idle_cpu_percent']}")
+
+
+@bench.command()
+@click.option("--minutes", default=20.0, show_default=True, type=click.FloatRange(0.1))
+@click.option("--subscribers", default=200, show_default=True, type=click.IntRange(1), help="How many come and go.")
+@click.option("--per-second", default=5.0, show_default=True, type=click.FloatRange(0.1), help="Changes they hear of.")
+def realtime_soak(*, minutes: float, subscribers: int, per_second: float) -> None:
+    """Subscribers come, go and change tokens; exit code 1 if one of them missed a change or was refused."""
+    found = asyncio.run(run_live_soak(minutes=minutes, subscribers=subscribers, per_second=per_second, say=click.echo))
+    click.echo(json.dumps(found | {"machine": machine()}))
+    if found["broken"] or found.get("missed") or any(name.startswith(("refused", "lost")) for name in found):
+        raise SystemExit(1)
 
 
 def _one_beat(stacks: int, latency: str) -> dict[str, Any]:

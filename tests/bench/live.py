@@ -87,7 +87,7 @@ async def measure_live(*, changes: int | None, most: int) -> dict[str, Any]:
 
 
 async def _measure(folder: Folder, changes: int | None, most: int) -> dict[str, Any]:
-    place = _Place(values=folder.values())
+    place = Place(values=folder.values())
     database = await asyncpg.connect(place.values["DB_URL"], ssl=False)
     try:
         await database.execute(SCHEMA)
@@ -111,7 +111,7 @@ async def _measure(folder: Folder, changes: int | None, most: int) -> dict[str, 
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Place:
+class Place:
     values: Mapping[str, str]
 
     def token(self, person: int) -> str:
@@ -149,7 +149,7 @@ class _Receivers:
 
 
 @asynccontextmanager
-async def _receivers(place: _Place, case: Case, *, changes: bool = True) -> AsyncIterator[_Receivers]:
+async def _receivers(place: Place, case: Case, *, changes: bool = True) -> AsyncIterator[_Receivers]:
     """The second process, with everybody joined."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "receivers",
@@ -174,7 +174,7 @@ async def _receivers(place: _Place, case: Case, *, changes: bool = True) -> Asyn
         await process.wait()
 
 
-async def _steady(place: _Place, database: Any, case: Case, changes: int) -> dict[str, Any]:
+async def _steady(place: Place, database: Any, case: Case, changes: int) -> dict[str, Any]:
     async with _receivers(place, case) as receivers:
         await _insert(database, case, WARM_UP)
         await receivers.report(WARM_UP)
@@ -203,7 +203,7 @@ async def _insert(database: Any, case: Case, changes: int) -> dict[int, int]:
     return sent
 
 
-async def _burst(place: _Place, database: Any, case: Case) -> dict[str, Any]:
+async def _burst(place: Place, database: Any, case: Case) -> dict[str, Any]:
     """A transaction of many rows: from just before it is sent to each row's arrival."""
     async with _receivers(place, case) as receivers:
         await _insert(database, case, WARM_UP)
@@ -225,7 +225,7 @@ async def _burst(place: _Place, database: Any, case: Case) -> dict[str, Any]:
     }
 
 
-async def _fan_out(place: _Place, subscribers: int) -> dict[str, Any]:
+async def _fan_out(place: Place, subscribers: int) -> dict[str, Any]:
     """One socket broadcasts as fast as it can; deliveries from the first word to the last one heard."""
     case = Case(subscribers=subscribers, policies=False)
     count = max(BROADCASTS, 20_000 // subscribers)
