@@ -23,7 +23,7 @@ def test_the_ledger_equals_the_providers_count(
     kills: int, place: Place, provider: Provider, daemon: Any, figure: Any
 ) -> None:
     for n in range(STACKS):
-        place.stack(f"Stack {n}", todos=60, visitor=True)
+        place.stack(f"Stack {n}", todos=30 + 12 * kills, visitor=True)
     living = [daemon("one"), daemon("two")]
     for n in range(kills):
         time.sleep(random.uniform(0.2, 1.0))
