@@ -44,6 +44,12 @@ class Config:
     refresh_token_reuse_interval: int = 10
     enable_refresh_token_rotation: bool = True
     enable_confirmations: bool = False
+    max_concurrent_users: int = 0
+    max_joins_per_second: int = 0
+    max_events_per_second: int = 0
+    max_presence_events_per_second: int = 0
+    max_channels_per_client: int = 100
+    max_payload_size_in_kb: int = 3000
     unknown: tuple[str, ...] = ()
     """Keys that neither minibase nor, as far as is known, the CLI reads."""
 
@@ -90,6 +96,16 @@ class Config:
                 "auth.enable_refresh_token_rotation", default.enable_refresh_token_rotation
             ),
             enable_confirmations=read.flag("auth.email.enable_confirmations", default.enable_confirmations),
+            max_concurrent_users=read.number("realtime.max_concurrent_users", default.max_concurrent_users, 0),
+            max_joins_per_second=read.number("realtime.max_joins_per_second", default.max_joins_per_second, 0),
+            max_events_per_second=read.number("realtime.max_events_per_second", default.max_events_per_second, 0),
+            max_presence_events_per_second=read.number(
+                "realtime.max_presence_events_per_second", default.max_presence_events_per_second, 0
+            ),
+            max_channels_per_client=read.number("realtime.max_channels_per_client", default.max_channels_per_client, 1),
+            max_payload_size_in_kb=read.number(
+                "realtime.max_payload_size_in_kb", default.max_payload_size_in_kb, 1, 4_000
+            ),
             unknown=find_unknown(document),
         )
 

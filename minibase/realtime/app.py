@@ -22,8 +22,8 @@ from minibase.postgres.endpoint import Endpoint, Login
 from minibase.realtime.authority import Authority
 from minibase.realtime.catalogue import Catalogue
 from minibase.realtime.hub import Hub
+from minibase.realtime.limits import Limits, Rates
 from minibase.realtime.messages import Version
-from minibase.realtime.protocol import Limits
 from minibase.realtime.reader import Reader
 from minibase.realtime.rest import BroadcastEndpoints
 from minibase.realtime.sessions import Connection, Session, SessionPool, connect
@@ -50,7 +50,14 @@ async def open_realtime(*, endpoint: Endpoint, keyring: Keyring, config: Config)
 
     The stream of changes is opened in the background and reopened after every interruption; joins wait for it a while.
     """
-    del config  # nothing of it concerns realtime yet
+    limits = Limits(
+        channels=config.max_channels_per_client,
+        broadcast_bytes=config.max_payload_size_in_kb * 1_000,
+        users=config.max_concurrent_users,
+        joins_per_second=config.max_joins_per_second,
+        events_per_second=config.max_events_per_second,
+        presence_per_second=config.max_presence_events_per_second,
+    )
     pool = SessionPool(endpoint, VISIBILITY_SESSIONS)
     settling = Session(lambda: connect(endpoint, Login.ADMIN))
     reading = Session(lambda: _connect_listening(endpoint, schema_changed))
@@ -65,7 +72,7 @@ async def open_realtime(*, endpoint: Endpoint, keyring: Keyring, config: Config)
                 hub.forget_plans()
 
             tasks.start_soon(Reader(endpoint=endpoint, catalogue=catalogue, session=settling, hub=hub).run)
-            yield _Service(keyring, hub, authority, Limits()).routes()
+            yield _Service(keyring, hub, authority, limits).routes()
             tasks.cancel_scope.cancel()
     finally:
         for session in (pool, settling, reading):
@@ -86,6 +93,8 @@ class _Service:
         self._hub = hub
         self._authority = authority
         self._limits = limits
+        self._rates = Rates(limits)
+        self._users = 0
 
     def routes(self) -> ASGIApp:
         rest = BroadcastEndpoints(self._hub.rooms, self._authority, self._verify)
@@ -107,7 +116,14 @@ class _Service:
             await websocket.accept()
         except WebSocketDisconnect:
             return
-        session = SocketSession(
+        self._users += 1
+        try:
+            await self._session(websocket, version, token).run()
+        finally:
+            self._users -= 1
+
+    def _session(self, websocket: WebSocket, version: Version, token: str) -> SocketSession:
+        return SocketSession(
             websocket,
             version=version,
             token=token,
@@ -115,8 +131,8 @@ class _Service:
             hub=self._hub,
             authority=self._authority,
             limits=self._limits,
+            rates=self._rates,
         )
-        await session.run()
 
     def _admit(self, websocket: WebSocket) -> tuple[Version, str]:
         """The framing and the token of a connection; ConnectionRefusedError says why there is none."""
@@ -130,6 +146,8 @@ class _Service:
         except RefusedTokenError as refused:
             is_expired = refused.text.startswith("Token has expired")
             raise ConnectionRefusedError(401, "Token has expired" if is_expired else refused.text) from refused
+        if self._limits.users and self._users >= self._limits.users:
+            raise ConnectionRefusedError(429, "Too many connected users")
         return version, token
 
     def _verify(self, token: str) -> Claims:

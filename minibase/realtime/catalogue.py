@@ -49,7 +49,11 @@ class Catalogue:
         return next(iter(await self._tables([oid])), None)
 
     async def snapshot(self) -> Snapshot:
-        return Snapshot.parse(await self._session.fetch_value("select pg_current_snapshot()::text"))
+        # The position is read after the snapshot is taken, so every commit that it sees lies before it.
+        (row,) = await self._session.fetch(
+            "select pg_current_snapshot()::text as text, (pg_current_wal_insert_lsn() - '0/0')::int8 as lsn"
+        )
+        return Snapshot.parse(row["text"], row["lsn"])
 
     async def fetch(self, sql: str, *arguments: Any) -> list[Any]:
         """Rows of a question of somebody else's, asked with every right."""

@@ -95,7 +95,16 @@ class IfWritable:
     otherwise: tuple[Effect, ...] = ()
 
 
-Effect: TypeAlias = "Send | Subscribe | Unsubscribe | FanOut | Track | Untrack | ShowPresence | Replay | IfWritable"
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disconnect:
+    """End the socket once what was said before is sent."""
+
+    reason: str
+
+
+Effect: TypeAlias = (
+    "Send | Subscribe | Unsubscribe | FanOut | Track | Untrack | ShowPresence | Replay | IfWritable | Disconnect"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

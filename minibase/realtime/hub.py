@@ -38,13 +38,15 @@ class Hub:
         self._authority = authority
         self.rooms = Rooms()
         self._lanes: dict[str, Lane] = {}
-        self._retiring: list[Subscriber] = []
+        self._handovers: list[tuple[Subscriber, Subscriber]] = []
+        self._stream_at = 0
         self._streaming = anyio.Event()
 
     # -- what the reader says
 
     def begin_streaming(self) -> None:
         """From here on every commit reaches `dispatch`."""
+        self._stream_at = 0
         self._streaming.set()
 
     def end_streaming(self) -> None:
@@ -55,14 +57,20 @@ class Hub:
         for subscriber in self.rooms.everybody():
             if subscriber.needs_stream:
                 subscriber.outlet.close(CloseCode.RESTART, "the stream of changes was interrupted")
+        for former, _ in self._handovers:
+            self.unsubscribe(former)
+        self._handovers.clear()
 
-    def dispatch(self, batch: Sequence[RowChange]) -> None:
-        """Changes in commit order, already visible to every new query."""
-        self._let_go(batch[0].xid)
+    def dispatch(self, batch: Sequence[RowChange], *, first_lsn: int, last_lsn: int) -> None:
+        """Changes in commit order, already visible to every new query; where their first and last commit are."""
+        self._stream_at = first_lsn
+        self._finish_handovers()
         if not self._lanes:
             logger.debug("realtime: %d changes arrived, and nobody subscribes to any", len(batch))
         for lane in list(self._lanes.values()):
             lane.offer(batch)
+        self._stream_at = last_lsn
+        self._finish_handovers()
 
     def tell(self, told: Sequence[StoredMessage]) -> None:
         """Broadcasts from the database, in commit order."""
@@ -99,13 +107,16 @@ class Hub:
         """The join has been answered: the channel is in its room and hears what was held for it."""
         if former is None:
             self.rooms.enter(subscriber)
+            subscriber.release()
         else:
             self.rooms.hand_over(former, subscriber)
-            self._retire(former)
-        subscriber.release()
+            self._hand_over(former, subscriber)
 
     def unsubscribe(self, subscriber: Subscriber) -> None:
         self.rooms.leave(subscriber)
+        for handover in [each for each in self._handovers if each[1] is subscriber]:
+            self._handovers.remove(handover)
+            self.unsubscribe(handover[0])
         lane = self._lanes.get(subscriber.claims.text)
         if lane is None:
             return
@@ -170,24 +181,29 @@ class Hub:
         claims = subscriber.claims
         lane = self._lanes.get(claims.text)
         if lane is None:
-            lane = self._lanes[claims.text] = Lane(claims, self._catalogue, self._visibility)
+            lane = self._lanes[claims.text] = Lane(claims, self._catalogue, self._visibility, self._finish_handovers)
             self._tasks.start_soon(lane.run)
         return lane
 
-    def _retire(self, former: Subscriber) -> None:
+    def _hand_over(self, former: Subscriber, subscriber: Subscriber) -> None:
+        """The former says all it has to say before its successor says anything."""
         if former.until is None:
             self.unsubscribe(former)
+            subscriber.release()
         else:
-            self._retiring.append(former)
+            self._handovers.append((former, subscriber))
+            self._finish_handovers()
 
-    def _let_go(self, xid: int) -> None:
-        """Drop retired subscribers once the log is past the moment their successors took over."""
-        for former in list(self._retiring):
+    def _finish_handovers(self) -> None:
+        """Drop each former that has said all that was committed until its successor took over."""
+        for handover in list(self._handovers):
+            former, successor = handover
             lane = self._lanes.get(former.claims.text)
-            over = former.until is None or former.until.precedes(xid)
-            if lane is None or (over and lane.is_idle):
-                self._retiring.remove(former)
+            passed = former.until is None or self._stream_at >= former.until.lsn
+            if not former.holds and (lane is None or (passed and lane.is_idle)):
+                self._handovers.remove(handover)
                 self.unsubscribe(former)
+                successor.release()
 
 
 def _unpublished_message(bindings: Iterable[Binding]) -> str:

@@ -6,7 +6,7 @@ Lanes do not wait for each other, so a slow or raising policy is felt by those i
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import anyio
 
@@ -30,10 +30,13 @@ logger = logging.getLogger(__name__)
 class Lane:
     """The subscribers of one role and set of claims, and the changes waiting to be decided for them."""
 
-    def __init__(self, claims: Claims, catalogue: Catalogue, visibility: Visibility) -> None:
+    def __init__(
+        self, claims: Claims, catalogue: Catalogue, visibility: Visibility, on_idle: Callable[[], None]
+    ) -> None:
         self._claims = claims
         self._catalogue = catalogue
         self._visibility = visibility
+        self._on_idle = on_idle
         self._cohorts: dict[Cohort, list[Subscriber]] = {}
         self._plans: dict[Layout, Plan] = {}
         self._generation = 0
@@ -89,6 +92,8 @@ class Lane:
                 if batch:
                     await self._decide_safely(batch)
                 self._deciding = False
+                if self.is_idle:
+                    self._on_idle()
 
     async def _decide_safely(self, batch: list[RowChange]) -> None:
         try:

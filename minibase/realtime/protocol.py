@@ -10,7 +10,7 @@ anything that follows it on the same socket.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, assert_never
 
 import orjson
@@ -19,6 +19,7 @@ from minibase.realtime import joins, messages, tokens
 from minibase.realtime.effects import (
     Channel,
     Denied,
+    Disconnect,
     Effect,
     Failed,
     FanOut,
@@ -36,6 +37,7 @@ from minibase.realtime.effects import (
     Untrack,
 )
 from minibase.realtime.joins import Join
+from minibase.realtime.limits import Limits, Rates
 from minibase.realtime.messages import (
     PHOENIX,
     PREFIX,
@@ -52,25 +54,21 @@ from minibase.realtime.messages import (
 from minibase.realtime.tokens import RefusedTokenError, Verify
 
 SUBSCRIBED = "Subscribed to PostgreSQL"
+TOO_MANY_JOINS = "ClientJoinRateLimitReached: Too many joins per second"
 REPLICATING = "Replication connection established"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """What one socket may do. The figures are those of a self-hosted Realtime."""
-
-    channels: int = 100
-    broadcast_bytes: int = 3_000_000
-    frame_bytes: int = 5_000_000
-
-
 class Protocol:
-    """One socket's state. `verify` turns a token into claims; `now` is seconds since the epoch, always an argument."""
+    """One socket's state. `verify` turns a token into claims; `now` is seconds since the epoch, always an argument.
 
-    def __init__(self, *, token: str, verify: Verify, limits: Limits) -> None:
+    `rates` are counted by all sockets of a service together.
+    """
+
+    def __init__(self, *, token: str, verify: Verify, limits: Limits, rates: Rates | None = None) -> None:
         self._token = token
         self._verify = verify
         self._limits = limits
+        self._rates = rates or Rates(limits)
         self._channels: dict[str, Channel] = {}
 
     @property
@@ -130,6 +128,10 @@ class Protocol:
     # -- joining
 
     def _join(self, frame: TextFrame, now: float) -> list[Effect]:
+        if not self._rates.joins.allows(now):
+            reason = {"reason": TOO_MANY_JOINS}
+            reply = messages.reply_error(frame.topic, frame.ref, frame.join_ref or frame.ref, reason)
+            return [Send(message=reply), Disconnect(reason=TOO_MANY_JOINS)]
         effects = self._replace_former(frame.topic)
         # Python sends no join_ref of its own in some versions: the join's ref is then its name.
         join_ref = frame.join_ref or frame.ref
@@ -191,8 +193,12 @@ class Protocol:
         if frame.join_ref not in (None, channel.join_ref):
             return []  # meant for an earlier join of this topic
         if isinstance(frame, BinaryBroadcast):
-            return self._broadcast_binary(channel, frame)
+            return self._counted(channel, now) or self._broadcast_binary(channel, frame)
         return self._act(channel, frame, now)
+
+    def _counted(self, channel: Channel, now: float) -> list[Effect]:
+        """One more broadcast; the end of the channel where that is too many."""
+        return [] if self._rates.events.allows(now) else self._end(channel, "Too many messages per second")
 
     def _act(self, channel: Channel, frame: TextFrame, now: float) -> list[Effect]:
         match frame.event:
@@ -201,8 +207,10 @@ class Protocol:
             case ClientEvent.ACCESS_TOKEN:
                 return self._renew(channel, frame.payload.get("access_token"), now)
             case ClientEvent.BROADCAST:
-                return self._broadcast_text(channel, frame)
+                return self._counted(channel, now) or self._broadcast_text(channel, frame)
             case ClientEvent.PRESENCE:
+                if not self._rates.presence.allows(now):
+                    return self._end(channel, "Too many presence messages per second")
                 return self._presence(channel, frame)
             case _:
                 return []

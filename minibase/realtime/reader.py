@@ -124,7 +124,7 @@ class _Stream:
         self._handled = 0
         self._settled: int | None = None
         self._batch: list[RowChange | StoredMessage] = []
-        self._last_xid = 0
+        self._last_xid = self._first_lsn = self._last_lsn = 0
 
     async def follow(self) -> None:
         next_status = anyio.current_time()
@@ -181,7 +181,9 @@ class _Stream:
         relation = self._relations.get(message.relation)
         if relation is None or self._transaction is None:
             raise StreamEndedError(f"a row of unknown relation {message.relation} or outside a transaction")
-        self._last_xid = self._transaction.xid
+        self._last_xid, self._last_lsn = self._transaction.xid, self._transaction.final_lsn
+        if not self._batch:
+            self._first_lsn = self._last_lsn
         if stored.is_messages(relation):
             self._add_message(message, relation)
             return
@@ -209,7 +211,7 @@ class _Stream:
         told = [each for each in batch if isinstance(each, StoredMessage)]
         rows = [each for each in batch if isinstance(each, RowChange)]
         if rows:
-            self._hub.dispatch(rows)
+            self._hub.dispatch(rows, first_lsn=self._first_lsn, last_lsn=self._last_lsn)
         self._hub.tell(told)
         await anyio.lowlevel.checkpoint()
 

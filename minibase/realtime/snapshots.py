@@ -17,13 +17,15 @@ class Snapshot:
 
     xmax: int
     in_progress: frozenset[int]
+    lsn: int = 0
+    """What the snapshot sees was committed before this position; what was committed behind it, it does not see."""
 
     @staticmethod
-    def parse(text: str) -> Snapshot:
+    def parse(text: str, lsn: int = 0) -> Snapshot:
         """From `xmin:xmax:xid,xid,...`."""
         _, xmax, in_progress = text.split(":")
         running = frozenset(int(xid) % _WRAP for xid in in_progress.split(",") if xid)
-        return Snapshot(xmax=int(xmax) % _WRAP, in_progress=running)
+        return Snapshot(xmax=int(xmax) % _WRAP, in_progress=running, lsn=lsn)
 
     def precedes(self, xid: int) -> bool:
         """Whether the transaction began after the snapshot; ids are compared on the circle they wrap around."""

@@ -19,6 +19,7 @@ from minibase.realtime import wire
 from minibase.realtime.authority import Authority
 from minibase.realtime.effects import (
     Channel,
+    Disconnect,
     Effect,
     Failed,
     FanOut,
@@ -33,8 +34,9 @@ from minibase.realtime.effects import (
     Untrack,
 )
 from minibase.realtime.hub import Hub
+from minibase.realtime.limits import Limits, Rates
 from minibase.realtime.messages import CloseCode, Extension, Outgoing, Version
-from minibase.realtime.protocol import Limits, Protocol
+from minibase.realtime.protocol import Protocol
 from minibase.realtime.sessions import DatabaseUnavailableError
 from minibase.realtime.subscribers import EVERYTHING, Room, Subscriber
 from minibase.realtime.tokens import Verify
@@ -59,6 +61,7 @@ class Outbox:
         self._size = 0
         self._filled = anyio.Event()
         self.closing: tuple[int, str] | None = None
+        self._ending: tuple[int, str] | None = None
         self.closed = anyio.Event()
 
     @property
@@ -71,12 +74,17 @@ class Outbox:
             self.send_frame(frame)
 
     def send_frame(self, frame: str | bytes) -> None:
-        if self.closing is not None:
+        if self.closing is not None or self._ending is not None:
             return
         self._frames.append(frame)
         self._size += len(frame)
         if len(self._frames) > MAX_WAITING_FRAMES or self._size > MAX_WAITING_BYTES:
             self.close(CloseCode.TRY_LATER, "too slow: too many frames are waiting to be read")
+        self._filled.set()
+
+    def finish(self, code: int, reason: str) -> None:
+        """End the socket with this code once all that waits is sent; nothing is added any more."""
+        self._ending = (code, reason)
         self._filled.set()
 
     def close(self, code: int, reason: str) -> None:
@@ -89,6 +97,8 @@ class Outbox:
 
     async def take(self) -> str | bytes:
         while not self._frames:
+            if self._ending is not None:
+                self.close(*self._ending)
             self._filled = anyio.Event()
             await self._filled.wait()
         frame = self._frames.popleft()
@@ -109,13 +119,14 @@ class SocketSession:
         hub: Hub,
         authority: Authority,
         limits: Limits,
+        rates: Rates,
     ) -> None:
         self._websocket = websocket
         self._version = version
         self._limits = limits
         self._hub = hub
         self._authority = authority
-        self._protocol = Protocol(token=token, verify=verify, limits=limits)
+        self._protocol = Protocol(token=token, verify=verify, limits=limits, rates=rates)
         self._outbox = Outbox(version)
         self._subscribers: dict[str, Subscriber] = {}
 
@@ -192,6 +203,8 @@ class SocketSession:
                     self._hub.rooms.show_presence(self._subscribers[topic])
                 case Replay(channel=channel):
                     await self._replay(channel)
+                case Disconnect(reason=reason):
+                    self._outbox.finish(CloseCode.TRY_LATER, reason)
                 case IfWritable(topic=topic, extension=extension):
                     allowed = await self._may_write(self._subscribers[topic], extension)
                     await self._carry_out(effect.effects if allowed else effect.otherwise)

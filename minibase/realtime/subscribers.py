@@ -66,6 +66,11 @@ class Subscriber:
         return Cohort(topic=self.topic, version=self.version, bindings=self.bindings)
 
     @property
+    def holds(self) -> bool:
+        """Whether changes still wait for `release`."""
+        return self._held is not None
+
+    @property
     def needs_stream(self) -> bool:
         """Whether a gap in the stream is a gap in what this channel hears: private rooms live by the database."""
         return bool(self.bindings) or self.room.private

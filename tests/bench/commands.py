@@ -141,7 +141,12 @@ def realtime_soak(*, minutes: float, subscribers: int, per_second: float) -> Non
     """Subscribers come, go and change tokens; exit code 1 if one of them missed a change or was refused."""
     found = asyncio.run(run_live_soak(minutes=minutes, subscribers=subscribers, per_second=per_second, say=click.echo))
     click.echo(json.dumps(found | {"machine": machine()}))
-    if found["broken"] or found.get("missed") or any(name.startswith(("refused", "lost")) for name in found):
+    if (
+        found["broken"]
+        or found.get("missed")
+        or found.get("out_of_order")
+        or any(name.startswith(("refused", "lost")) for name in found)
+    ):
         raise SystemExit(1)
 
 

@@ -100,7 +100,9 @@ async def _listen(place: Place, person: int, rng: random.Random, tally: Tally) -
             if b'"postgres_changes",{"ids"' in frame.encode():
                 n = json.loads(frame)[4]["data"]["record"]["n"]
                 tally.counts["heard"] += 1
-                tally.counts["missed"] += 0 if heard is None else abs(n - heard - 1)
+                if heard is not None:
+                    tally.counts["missed"] += max(0, n - heard - 1)
+                    tally.counts["out_of_order"] += n <= heard
                 heard = n
             elif '"phx_close"' in frame or '"status":"error"' in frame:
                 tally.counts[f"refused: {frame[:120]}"] += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from typing import Any
 
 import asyncpg
@@ -219,6 +220,34 @@ async def test_a_new_token_changes_who_is_listening(api: Any, dial: Dial, owner:
         assert await wire.until("system") == SUBSCRIBED
         await owner.execute("insert into todos (id, owner) values (1, $1), (2, $2)", ADA, BOB)
         assert (await wire.change())["record"]["id"] == 2
+
+
+async def test_new_tokens_lose_double_and_disorder_nothing(api: Any, dial: Dial, owner: asyncpg.Connection) -> None:
+    """Each token has claims of its own, so each time others decide what is shown."""
+    rows = 400
+    await owner.execute(
+        "create policy slow on todos for select to authenticated using (owner is null and pg_sleep(0.002) is not null)"
+    )
+    async with dial() as wire:
+        await wire.join(TODOS, token=user_token(api, ADA))
+        assert await wire.until("system") == SUBSCRIBED
+
+        async def write() -> None:
+            for number in range(rows):
+                await owner.execute("insert into todos (id) values ($1)", number)
+
+        async def renew() -> None:
+            for lives in itertools.count(700):
+                await wire.push("access_token", {"access_token": user_token(api, ADA, lives=lives)})
+                await asyncio.sleep(0.01)
+
+        writing, renewing = asyncio.create_task(write()), asyncio.create_task(renew())
+        try:
+            heard = [(await wire.change())["record"]["id"] for _ in range(rows)]
+        finally:
+            renewing.cancel()
+        await writing
+        assert heard == list(range(rows))
 
 
 async def test_an_expiring_token_ends_the_channel_in_words(api: Any, dial: Dial, owner: asyncpg.Connection) -> None:

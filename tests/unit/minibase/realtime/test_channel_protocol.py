@@ -9,6 +9,7 @@ import pytest
 
 from minibase.realtime.effects import (
     Denied,
+    Disconnect,
     Effect,
     Failed,
     FanOut,
@@ -23,6 +24,7 @@ from minibase.realtime.effects import (
     Unsubscribe,
     Untrack,
 )
+from minibase.realtime.limits import Limits
 from minibase.realtime.messages import (
     BinaryBroadcast,
     Broadcast,
@@ -36,7 +38,7 @@ from minibase.realtime.messages import (
     reply_ok,
     system,
 )
-from minibase.realtime.protocol import Limits, Protocol
+from minibase.realtime.protocol import Protocol
 from minibase.realtime.tokens import Claims, RefusedTokenError, refusal
 
 TOPIC = "realtime:room"
@@ -336,3 +338,30 @@ def test_older_broadcasts_come_after_the_answer_and_are_25_at_most() -> None:
     assert effects[1].channel.join.replay is not None
     assert effects[1].channel.join.replay.limit == 25
     assert sent(effects)[1] == system(TOPIC, ok=True, message="Replication connection established", extension="system")
+
+
+def test_too_many_joins_end_the_socket_in_words() -> None:
+    protocol = new_protocol(joins_per_second=2)
+    for name in "ab":
+        assert isinstance(protocol.receive(join_frame(topic=f"realtime:{name}"), NOW)[0], Subscribe)
+    effects = protocol.receive(join_frame(topic="realtime:c"), NOW)
+    assert reason(effects) == "ClientJoinRateLimitReached: Too many joins per second"
+    assert isinstance(effects[-1], Disconnect)
+    assert isinstance(protocol.receive(join_frame(topic="realtime:c"), NOW + 1)[0], Subscribe)
+
+
+@pytest.mark.parametrize(
+    ("event", "limit", "words"),
+    [
+        ("broadcast", "events_per_second", "Too many messages per second"),
+        ("presence", "presence_per_second", "Too many presence messages per second"),
+    ],
+)
+def test_too_many_messages_end_the_channel_in_words(event: str, limit: str, words: str) -> None:
+    protocol = new_protocol(**{limit: 1})
+    joined(protocol)
+    for _ in range(60):  # a minute's worth at once
+        protocol.receive(frame(event, {"event": "track"}), NOW)
+    notice, closing = sent(protocol.receive(frame(event, {"event": "track"}), NOW))
+    assert (notice.payload["message"], closing) == (words, close(TOPIC, "1"))
+    assert protocol.channels == ()

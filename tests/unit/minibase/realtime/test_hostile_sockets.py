@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from minibase.realtime import joins
 from minibase.realtime.effects import Stood, Subscribe
+from minibase.realtime.limits import Limits
 from minibase.realtime.messages import ClientEvent, CloseCode, TextFrame, Version
-from minibase.realtime.protocol import Limits, Protocol
+from minibase.realtime.protocol import Protocol
 from minibase.realtime.socket import Outbox
 from minibase.realtime.tokens import Claims, parse_claims
 from minibase.realtime.wire import encode

@@ -1,0 +1,52 @@
+"""What clients may do, and how rates are counted. Rates and the number of sockets are unlimited unless configured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+EVENT_WINDOW_S = 60.0
+JOIN_WINDOW_S = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """0 is no limit. What one socket may have and send is limited as by a self-hosted Realtime."""
+
+    channels: int = 100
+    broadcast_bytes: int = 3_000_000
+    frame_bytes: int = 5_000_000
+    users: int = 0
+    joins_per_second: int = 0
+    events_per_second: int = 0
+    presence_per_second: int = 0
+
+
+class Rate:
+    """So many a second on average over a window, all sockets together: a burst may use up what the window holds."""
+
+    def __init__(self, per_second: int, window_s: float) -> None:
+        self._per_second = per_second
+        self._room = per_second * window_s
+        self._left = self._room
+        self._at: float | None = None
+
+    def allows(self, now: float) -> bool:
+        """Whether one more may be; it is counted."""
+        if self._per_second == 0:
+            return True
+        passed = 0.0 if self._at is None else max(0.0, now - self._at)
+        self._at = now
+        self._left = min(self._room, self._left + passed * self._per_second)
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
+
+
+class Rates:
+    """The rates of one service, shared by its sockets."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.joins = Rate(limits.joins_per_second, JOIN_WINDOW_S)
+        self.events = Rate(limits.events_per_second, EVENT_WINDOW_S)
+        self.presence = Rate(limits.presence_per_second, EVENT_WINDOW_S)
