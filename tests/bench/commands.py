@@ -127,9 +127,8 @@ def realtime(*, changes: int | None, most: int, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(found))
         return
-    click.echo(
-        "\n\n".join([str(found["machine"]), *(table(found[name]) for name in ("steady", "bursts", "broadcasts"))])
-    )
+    tables = [table(found[name]) for name in ("steady", "bursts", "broadcasts", "beside") if found[name]]
+    click.echo("\n\n".join([str(found["machine"]), *tables]))
     click.echo(f"\nidle, percent of a core: {found['idle_cpu_percent']}")
 
 

@@ -22,7 +22,7 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-from memory import below
+from memory import below, rss_mb
 from project_folder import Folder
 from receivers import Receiver
 
@@ -40,7 +40,7 @@ create policy members on bench_guarded for select to authenticated
 insert into bench_members select lpad(to_hex(n), 32, '0')::uuid from generate_series(0, 999) as n;
 alter publication supabase_realtime add table bench_plain, bench_guarded;
 """
-BODY = "x" * 200
+LARGE_ROW = 100_000  # 500 of them are more than a socket may owe its reader
 TOPIC = "realtime:bench"
 WARM_UP = 5
 BURST_ROWS = 1000
@@ -58,6 +58,7 @@ class Case:
     claims: int = 1
     per_second: float = 64.0
     changes: int = 300
+    row_bytes: int = 200
 
     @property
     def table(self) -> str:
@@ -98,6 +99,7 @@ async def _measure(folder: Folder, changes: int | None, most: int) -> dict[str, 
         ]
         bursts = [await _burst(place, database, case) for case in BURSTS if case.subscribers <= most]
         fans = [await _fan_out(place, count) for count in (10, 100, 500) if count <= most]
+        beside = [await _beside(place, database, server, stopped=stopped) for stopped in (False, True)]
         async with _receivers(place, Case(subscribers=min(100, most), policies=True)):
             listening = await _idle_cpu(server)
     finally:
@@ -106,6 +108,7 @@ async def _measure(folder: Folder, changes: int | None, most: int) -> dict[str, 
         "steady": steady,
         "bursts": bursts,
         "broadcasts": fans,
+        "beside": beside,
         "idle_cpu_percent": {"nobody": idle, f"{min(100, most)} subscribers": listening},
     }
 
@@ -192,9 +195,31 @@ async def _steady(place: Place, database: Any, case: Case, changes: int) -> dict
     }
 
 
+async def _beside(place: Place, database: Any, server: int, *, stopped: bool) -> dict[str, Any]:
+    """What two readers hear of large rows, alone or beside a socket that reads nothing after its join."""
+    case = Case(subscribers=2, policies=False, row_bytes=LARGE_ROW, changes=500)
+    ready, idler = asyncio.Event(), None
+    if stopped:
+        plan = {"key": place.values["ANON_KEY"], "topic": TOPIC}
+        plan["bindings"] = [{"event": "INSERT", "schema": "public", "table": case.table}]
+        host, _, port = place.values["API_URL"].removeprefix("http://").partition(":")
+        transport, idler = await asyncio.get_running_loop().create_connection(
+            lambda: Receiver(plan, place.token(0), ready), host, int(port)
+        )
+        await ready.wait()
+        transport.pause_reading()
+    found = await _steady(place, database, case, case.changes)
+    held = rss_mb(server)
+    if idler is not None and idler.transport is not None:
+        idler.transport.resume_reading()
+        await asyncio.wait_for(idler.closed.wait(), JOIN_LIMIT_S)
+    kept = ("p50_ms", "p95_ms", "p99_ms", "missing")
+    return {"a reader stops": "yes" if stopped else "no", **{name: found[name] for name in kept}, "server_mb": held}
+
+
 async def _insert(database: Any, case: Case, changes: int) -> dict[int, int]:
     """One autocommit INSERT each, at the case's rate; when each was sent, by its number."""
-    statement = await database.prepare(f"insert into {case.table} (n, body) values ($1, '{BODY}')")
+    statement = await database.prepare(f"insert into {case.table} (n, body) values ($1, '{'x' * case.row_bytes}')")
     begin, sent = time.monotonic(), {}
     for number in range(changes):
         await asyncio.sleep(max(0.0, begin + number / case.per_second - time.monotonic()))
@@ -210,7 +235,8 @@ async def _burst(place: Place, database: Any, case: Case) -> dict[str, Any]:
         await receivers.report(WARM_UP)
         begin = time.monotonic_ns()
         await database.execute(
-            f"insert into {case.table} (n, body) select n, '{BODY}' from generate_series(1, {BURST_ROWS}) as n"
+            f"insert into {case.table} (n, body) "
+            f"select n, '{'x' * case.row_bytes}' from generate_series(1, {BURST_ROWS}) as n"
         )
         got = await receivers.report(BURST_ROWS)
     delays = [(at - begin) / 1e6 for each in got for _, at in each]

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
-from live import BODY, SCHEMA, Place
+from live import SCHEMA, Place
 from memory import rss_mb
 from project_folder import Folder
 from websockets.asyncio.client import ClientConnection, connect
@@ -30,6 +30,7 @@ KEPT = """
 select coalesce(max(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)), 0)::float8 / 1048576 from pg_replication_slots
 """
 PERSONS = 20
+BODY = "x" * 200
 Say = Callable[[str], None]
 
 

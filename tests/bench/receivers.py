@@ -37,6 +37,7 @@ class Receiver(asyncio.Protocol):
         self.numbers = array("q")
         self.transport: asyncio.Transport | None = None
         self.refusal = ""
+        self.closed = asyncio.Event()
 
     def connection_made(self, transport: Any) -> None:
         self.transport = transport
@@ -51,6 +52,7 @@ class Receiver(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.refusal = self.refusal or f"the server closed the socket: {exc}"
         self._ready.set()
+        self.closed.set()
 
     def data_received(self, data: bytes) -> None:
         now = time.monotonic_ns()
