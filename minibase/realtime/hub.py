@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import anyio
 from anyio.abc import TaskGroup
@@ -28,6 +29,16 @@ logger = logging.getLogger(__name__)
 UNAVAILABLE = Unavailable(reason="UnableToConnectToProject: The database cannot be reached now, please try again")
 
 
+@dataclass(slots=True, kw_only=True, eq=False)
+class _Handover:
+    """A channel under new claims. `awaits` is how many changes the former's lane must have decided, once that is known:
+    all it was offered before the stream passed the position that the successor begins at."""
+
+    former: Subscriber
+    successor: Subscriber
+    awaits: int | None = None
+
+
 class Hub:
     """Shared by all sockets. Lanes run in `tasks`, whose end is theirs."""
 
@@ -38,7 +49,7 @@ class Hub:
         self._authority = authority
         self.rooms = Rooms()
         self._lanes: dict[str, Lane] = {}
-        self._handovers: list[tuple[Subscriber, Subscriber]] = []
+        self._handovers: list[_Handover] = []
         self._stream_at = 0
         self._streaming = anyio.Event()
 
@@ -57,9 +68,9 @@ class Hub:
         for subscriber in self.rooms.everybody():
             if subscriber.needs_stream:
                 subscriber.outlet.close(CloseCode.RESTART, "the stream of changes was interrupted")
-        for former, _ in self._handovers:
-            self.unsubscribe(former)
-        self._handovers.clear()
+        handovers, self._handovers = self._handovers, []
+        for handover in handovers:
+            self.unsubscribe(handover.former)
 
     def dispatch(self, batch: Sequence[RowChange], *, first_lsn: int, last_lsn: int) -> None:
         """Changes in commit order, already visible to every new query; where their first and last commit are."""
@@ -114,9 +125,9 @@ class Hub:
 
     def unsubscribe(self, subscriber: Subscriber) -> None:
         self.rooms.leave(subscriber)
-        for handover in [each for each in self._handovers if each[1] is subscriber]:
+        for handover in [each for each in self._handovers if each.successor is subscriber]:
             self._handovers.remove(handover)
-            self.unsubscribe(handover[0])
+            self.unsubscribe(handover.former)
         lane = self._lanes.get(subscriber.claims.text)
         if lane is None:
             return
@@ -191,19 +202,21 @@ class Hub:
             self.unsubscribe(former)
             subscriber.release()
         else:
-            self._handovers.append((former, subscriber))
+            self._handovers.append(_Handover(former=former, successor=subscriber))
             self._finish_handovers()
 
     def _finish_handovers(self) -> None:
         """Drop each former that has said all that was committed until its successor took over."""
         for handover in list(self._handovers):
-            former, successor = handover
-            lane = self._lanes.get(former.claims.text)
-            passed = former.until is None or self._stream_at >= former.until.lsn
-            if not former.holds and (lane is None or (passed and lane.is_idle)):
+            former, lane = handover.former, self._lanes.get(handover.former.claims.text)
+            assert former.until is not None
+            if handover.awaits is None and lane is not None and self._stream_at >= former.until.lsn:
+                handover.awaits = lane.offered
+            over = lane is None or (handover.awaits is not None and lane.decided >= handover.awaits)
+            if over and not former.holds:
                 self._handovers.remove(handover)
                 self.unsubscribe(former)
-                successor.release()
+                handover.successor.release()
 
 
 def _unpublished_message(bindings: Iterable[Binding]) -> str:

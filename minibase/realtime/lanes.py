@@ -31,27 +31,25 @@ class Lane:
     """The subscribers of one role and set of claims, and the changes waiting to be decided for them."""
 
     def __init__(
-        self, claims: Claims, catalogue: Catalogue, visibility: Visibility, on_idle: Callable[[], None]
+        self, claims: Claims, catalogue: Catalogue, visibility: Visibility, on_progress: Callable[[], None]
     ) -> None:
         self._claims = claims
         self._catalogue = catalogue
         self._visibility = visibility
-        self._on_idle = on_idle
+        self._on_progress = on_progress
         self._cohorts: dict[Cohort, list[Subscriber]] = {}
         self._plans: dict[Layout, Plan] = {}
         self._generation = 0
         self._waiting: list[RowChange] = []
         self._arrived = anyio.Event()
-        self._deciding = False
+        self.offered = 0
+        """How many changes were ever taken, and how many of these are done with."""
+        self.decided = 0
         self.scope = anyio.CancelScope()
 
     @property
     def is_empty(self) -> bool:
         return not self._cohorts
-
-    @property
-    def is_idle(self) -> bool:
-        return not self._waiting and not self._deciding
 
     def add(self, subscriber: Subscriber) -> None:
         if subscriber.cohort not in self._cohorts:
@@ -74,7 +72,9 @@ class Lane:
     def offer(self, batch: Sequence[RowChange]) -> None:
         """Take what concerns this lane. One that is too far behind loses its subscribers, who will come back."""
         covered = {layout for layout in {change.layout for change in batch} if self._covers(layout)}
-        self._waiting += [change for change in batch if change.layout in covered]
+        taken = [change for change in batch if change.layout in covered]
+        self._waiting += taken
+        self.offered += len(taken)
         if len(self._waiting) > MAX_WAITING_CHANGES:
             self._close(CloseCode.TRY_LATER, "too many changes are waiting for this role's policies")
         if self._waiting:
@@ -88,12 +88,10 @@ class Lane:
                 batch, self._waiting = self._waiting[:BATCH_CHANGES], self._waiting[BATCH_CHANGES:]
                 if not self._waiting:
                     self._arrived = anyio.Event()
-                self._deciding = True
                 if batch:
                     await self._decide_safely(batch)
-                self._deciding = False
-                if self.is_idle:
-                    self._on_idle()
+                self.decided = self.offered - len(self._waiting)
+                self._on_progress()
 
     async def _decide_safely(self, batch: list[RowChange]) -> None:
         try:

@@ -250,6 +250,38 @@ async def test_new_tokens_lose_double_and_disorder_nothing(api: Any, dial: Dial,
         assert heard == list(range(rows))
 
 
+async def test_a_new_token_is_heard_though_the_old_one_has_more_to_decide_than_it_can(
+    api: Any, dial: Dial, owner: asyncpg.Connection
+) -> None:
+    await owner.execute(
+        "create policy slow on todos for select to authenticated "
+        f"using (owner is null and pg_sleep(case when auth.uid() = '{ADA}' then 0.05 else 0 end) is not null)"
+    )
+    written = 0
+
+    async def write() -> None:
+        nonlocal written
+        while True:
+            await owner.execute("insert into todos (id) values ($1)", written)
+            written += 1
+            await asyncio.sleep(0.02)
+
+    async with dial() as wire:
+        await wire.join(TODOS, token=user_token(api, ADA))
+        assert await wire.until("system") == SUBSCRIBED
+        writing = asyncio.create_task(write())
+        try:
+            await wire.change()
+            await wire.push("access_token", {"access_token": user_token(api, BOB)})
+            assert await wire.until("system") == SUBSCRIBED
+            last = written + 10
+            async with asyncio.timeout(PATIENCE):
+                while (await wire.change())["record"]["id"] < last:
+                    pass
+        finally:
+            writing.cancel()
+
+
 async def test_an_expiring_token_ends_the_channel_in_words(api: Any, dial: Dial, owner: asyncpg.Connection) -> None:
     async with dial() as wire:
         await wire.join(TODOS, token=user_token(api, ADA, lives=1.5))
