@@ -19,6 +19,9 @@ Phase = Literal["ideation", "building", "demo", "complete"]
 TodoStatus = Literal["pending", "in_progress", "completed", "cancelled", "failed"]
 
 
+NAMELESS = "Visitor"  # what the database calls whoever gives no name
+
+
 class Fact(BaseModel):
     """A frozen piece of a snapshot."""
 
@@ -87,7 +90,7 @@ class DoneTodo(Fact):
 
 class VisitorMessage(Fact):
     id: UUID
-    sender_name: str = "Visitor"
+    sender_name: str = NAMELESS
     content: str
     created_at: AwareDatetime
     attempts: int = 0

@@ -32,7 +32,8 @@ class Recall:
 class Work:
     """One reason to run. ``key`` is stable while the reason stands; ``at`` says since when it does.
 
-    What was asked under the same key before, the very same and without effect, is not asked again.
+    What was asked under the same key before, the very same and without effect, is not asked again. ``beside`` says that
+    it may run at the same time as other such work of its agent: each owns rows of its own and changes nothing else.
     """
 
     agent: str
@@ -42,6 +43,7 @@ class Work:
     at: datetime
     item: Item | None = None
     urgent: bool = False
+    beside: bool = False
     recall: Recall | None = None
 
 
@@ -62,6 +64,10 @@ NOTHING = Agenda()
 
 
 def agenda(candidates: Iterable[Work], waits: Iterable[datetime], now: datetime) -> Agenda:
-    """The most important candidate (the longest waiting among equals) and the earliest wait that lies ahead."""
-    best = sorted(candidates, key=lambda work: (-work.priority, work.at, work.key))[:1]
-    return Agenda(work=tuple(best), next_at=min((at for at in waits if at > now), default=None))
+    """The most important candidate (the longest waiting among equals) and the earliest wait that lies ahead.
+
+    Where that may run beside others, all of those that may, in the same order.
+    """
+    ordered = sorted(candidates, key=lambda work: (-work.priority, work.at, work.key))
+    chosen = [work for work in ordered if work.beside] if ordered and ordered[0].beside else ordered[:1]
+    return Agenda(work=tuple(chosen), next_at=min((at for at in waits if at > now), default=None))

@@ -1,8 +1,8 @@
 """Who runs together now, and when the stack is due again. Pure: values in, values out.
 
-Rules: per agent its most important work; among agents the highest priority wins (the longer waiting among equals), and
-whoever excludes somebody already chosen stays out until the next cycle; an agent's routine work keeps the cadence, and
-urgent work does not.
+Rules: per agent its most important work, several where they may run beside each other; among agents the highest
+priority wins (the longer waiting among equals), and whoever excludes somebody already chosen stays out until the next
+cycle; an agent's routine work keeps the cadence, and urgent work does not.
 """
 
 from __future__ import annotations
@@ -30,7 +30,10 @@ class Rules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """``runs`` never exclude each other and hold each agent once; ``next_at`` is the earliest later look."""
+    """``runs`` never exclude each other and hold each agent once, but for work that may run beside its own kind.
+
+    ``next_at`` is the earliest later look.
+    """
 
     runs: tuple[Work, ...]
     next_at: datetime | None
@@ -55,11 +58,16 @@ def plan_stage(
                 possible.append(work)
             else:
                 waits.append(start)
-        ready += sorted(possible, key=_importance)[:1]
+        ready += _first(sorted(possible, key=_importance))
     chosen = _together(sorted(ready, key=_importance), rules)
     if len(chosen) > len(chosen[:most]):
         waits.append(now)  # whoever found no room is looked at again whatever becomes of the others
     return Stage(runs=chosen[:most], next_at=min(waits, default=None))
+
+
+def _first(possible: Sequence[Work]) -> Sequence[Work]:
+    """An agent's most important work; where that may run beside others of its kind, all of those."""
+    return [work for work in possible if work.beside] if possible and possible[0].beside else possible[:1]
 
 
 def _importance(work: Work) -> tuple[int, datetime, str]:

@@ -11,7 +11,7 @@ from agents.ask import Ask, cut, instructions, with_context
 from agents.communicator.budget import answerable
 from agents.communicator.output import CommunicatorAnnouncement, CommunicatorAnswer, CommunicatorReplies
 from agents.memory.window import known
-from agents.snapshot import Snapshot, TeamMessage, Todo, VisitorMessage
+from agents.snapshot import NAMELESS, Snapshot, TeamMessage, Todo, VisitorMessage
 from agents.work import Work
 
 
@@ -80,7 +80,7 @@ def _visitor_details(snapshot: Snapshot, work: Work) -> dict[str, Any]:
         "earlier": [
             {"text": cut(one.content, 400), "reply": cut(one.reply, 400)}
             for one in snapshot.conversation
-            if one.sender_name == sender
+            if one.sender_name == sender != NAMELESS
         ][-5:],
     }
 

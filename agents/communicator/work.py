@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from agents.communicator.budget import answerable
-from agents.snapshot import Snapshot, TeamMessage, Todo
+from agents.snapshot import NAMELESS, Snapshot, TeamMessage, Todo, VisitorMessage
 from agents.work import NOTHING, Agenda, Item, Recall, Work, agenda
 
 DIGEST_AFTER = timedelta(minutes=10)
@@ -43,7 +43,9 @@ def announcements(snapshot: Snapshot) -> tuple[Todo, ...]:
 
 
 def _visitors(snapshot: Snapshot, now: datetime) -> Iterator[Work]:
-    for message in snapshot.visitor_messages:
+    """Everybody's first line at once; a visitor's next line waits for the one before, so answers keep its order."""
+    first = {_visitor(message): message for message in reversed(snapshot.visitor_messages)}
+    for message in sorted(first.values(), key=lambda one: (one.created_at, one.id)):
         if message.available_at is None or message.available_at <= now:
             yield Work(
                 agent="communicator",
@@ -53,8 +55,14 @@ def _visitors(snapshot: Snapshot, now: datetime) -> Iterator[Work]:
                 at=message.created_at,
                 item=Item(kind="visitor", ids=(message.id,)),
                 urgent=True,
+                beside=True,
                 recall=Recall(text=f"{message.sender_name} {message.content}"),
             )
+
+
+def _visitor(message: VisitorMessage) -> str:
+    """Who wrote it; those who gave no name are taken for different people."""
+    return message.sender_name if message.sender_name != NAMELESS else str(message.id)
 
 
 def _team(snapshot: Snapshot, now: datetime) -> Iterator[Work]:

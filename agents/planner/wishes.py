@@ -10,6 +10,7 @@ from datetime import datetime
 from agents.snapshot import Snapshot
 
 MAX_REMEMBERED = 60
+NEWEST = 10  # of the answered lines: earlier ones were seen when they were new
 _WORD = re.compile(r"[a-z]+")
 _STRATEGIC = frozenset(
     (
@@ -37,7 +38,7 @@ def new_wishes(snapshot: Snapshot) -> tuple[Wish, ...]:
     """Waiting and answered lines that ask for a change and that no planning has seen yet, oldest first."""
     seen = seen_wishes(snapshot)
     lines = [(line.sender_name, line.content, line.created_at) for line in snapshot.visitor_messages]
-    lines += [(line.sender_name, line.content, line.answered_at) for line in snapshot.conversation]
+    lines += [(line.sender_name, line.content, line.answered_at) for line in snapshot.conversation[-NEWEST:]]
     found = {
         (wish_id := _id(sender, text)): Wish(id=wish_id, sender=sender, text=text, at=at)
         for sender, text, at in lines

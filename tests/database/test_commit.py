@@ -426,3 +426,57 @@ async def test_a_commit_told_twice_leaves_what_runs_by_then_in_the_activity(db):
     told_twice = await db.commit(first)
     assert told_twice["verdicts"] == {first["run_id"]: "done"}
     assert "builder" in await db.one("select activity from stack_status")
+
+
+async def test_several_runs_of_one_agent_answer_each_its_own_line(db):
+    stack = await db.stack()
+    lines = [
+        await db.one(
+            "insert into user_messages (stack_id, sender_name, content) values ($1, $2, 'Hi') returning id", stack, name
+        )
+        for name in ("Ada", "Bob", "Cyd")
+    ]
+    (claimed,) = await db.claim()
+    runs = []
+    for line in lines:
+        run = await db.begin(claimed, agent="communicator", item={"kind": "visitor", "ids": [str(line)]})
+        answer = {"op": "answer_visitor", "message_id": str(line), "content": f"to {line}"}
+        learned = {"op": "learn", "content": f"about {line}"}
+        runs.append(run | {"changes": [answer, learned], "context": {"task": str(line)}})
+    busy = "select activity ? 'communicator' from stack_status"
+    await db.commit(runs[0])
+    assert await db.one(busy), "two of its runs go on"
+    answer = await db.commit(*runs[1:])
+    assert set(answer["verdicts"].values()) == {"done"}
+    assert not await db.one(busy)
+    assert (
+        await db.one(
+            "select count(*) from user_messages u join messages m on m.id = u.response_id"
+            " where u.status = 'answered' and m.content = 'to ' || u.id"
+        )
+        == 3
+    )
+    assert await db.one("select count(*) from memories") == 3
+    assert await db.one("select current_context ->> 'task' from agent_states where agent_type = 'communicator'") == str(
+        lines[-1]
+    )
+
+
+async def test_who_waits_is_remembered_however_many_came_since(db):
+    stack = await db.stack()
+    told = "insert into messages (from_stack_id, content, message_type) values ($1, $2, 'visitor') returning id"
+    line = (
+        "insert into user_messages (stack_id, sender_name, content, status, response_id, answered_at, created_at)"
+        " values ($1, $2, $3, 'answered', $4, now(), now() + make_interval(secs => $5))"
+    )
+    for number in range(30):
+        name = "Ada" if number < 7 else f"Guest {number}"
+        await db.admin.execute(
+            line, stack, name, f"line {number}", await db.one(told, stack, f"reply {number}"), number
+        )
+    await db.admin.execute(
+        "insert into user_messages (stack_id, sender_name, content) values ($1, 'Ada', 'Me again')", stack
+    )
+    (claimed,) = await db.claim()
+    shown = [one["content"] for one in claimed["snapshot"]["conversation"]]
+    assert sorted(shown) == sorted(f"line {n}" for n in (*range(2, 7), *range(20, 30)))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import combinations
 from typing import Any
@@ -172,3 +173,20 @@ def test_only_progress_or_somebody_elses_hold_is_followed_at_once(ends: list[Tur
     due: Due = settle(ends, next_at=None if next_in is None else NOW + seconds(next_in), now=NOW)
     if due.after is not None and due.after < seconds(1):
         assert {e.end for e in ends} & {End.PROGRESS, End.HELD}
+
+
+def test_work_that_may_run_beside_its_kind_fills_the_stage_and_no_more() -> None:
+    lines = tuple(replace(work("communicator", 10, age=9 - n, urgent=True, key=f"v{n}"), beside=True) for n in range(5))
+    mail = work("communicator", 7, key="mail")
+    agendas = {"communicator": Agenda(work=(*lines, mail)), "planner": Agenda(work=(work("planner", 9),))}
+    all_of_it = plan_stage(agendas, rules(), now=NOW, cadence=CADENCE)
+    assert [w.key for w in all_of_it.runs] == ["v0", "v1", "v2", "v3", "v4", "k"]
+    some = plan_stage(agendas, rules(), now=NOW, cadence=CADENCE, most=3)
+    assert ([w.key for w in some.runs], some.next_at) == (["v0", "v1", "v2"], NOW)
+
+
+def test_work_of_its_own_runs_alone_even_where_others_could_run_beside_each_other() -> None:
+    first = work("communicator", 10, urgent=True, key="alone")
+    beside = replace(work("communicator", 9, urgent=True, key="v"), beside=True)
+    found = plan_stage({"communicator": Agenda(work=(first, beside))}, rules(), now=NOW, cadence=CADENCE)
+    assert [w.key for w in found.runs] == ["alone"]
