@@ -14,6 +14,9 @@ ALWAYS: Mapping[str, str] = {
           on a.stack_id = b.stack_id and a.agent_type = b.agent_type and a.id < b.id
         where a.started_at > $1 and b.started_at > $1
           and (a.fence = b.fence or (a.status <> 'abandoned' and b.status <> 'abandoned'))
+          -- visitors are answered beside each other, never one line twice
+          and not (a.item ->> 'kind' = 'visitor' and b.item ->> 'kind' = 'visitor' and a.work_key <> b.work_key
+            and a.fence = b.fence)
           and tstzrange(a.started_at, a.completed_at) && tstzrange(b.started_at, b.completed_at)""",
     "two cycles of one stack landed at once": """
         select count(*) from agent_executions a join agent_executions b
@@ -38,7 +41,7 @@ ALWAYS: Mapping[str, str] = {
           group by stack_id having max(version) <> count(*)) x""",
     "a todo built twice": """
         select count(*) from (
-          select from artifacts where todo_id is not null and $1::timestamptz is not null
+          select from artifacts where todo_id is not null and restores is null and $1::timestamptz is not null
           group by todo_id having count(*) > 1) x""",
     "a visitor answered twice": """
         select count(*) from (

@@ -1,7 +1,8 @@
 -- What must be true of the tables at every moment that a transaction can see. One row a breach: what, and of which row.
 with live as (select * from public.agent_executions where status = 'running')
 select 'two runs of one agent at once' as what, format('%s %s', e.stack_id, e.agent_type) as row
-  from live e group by e.stack_id, e.agent_type having count(*) > 1
+  from live e group by e.stack_id, e.agent_type
+  having count(*) > 1 and count(*) > count(distinct e.work_key) filter (where e.item ->> 'kind' = 'visitor')
 union all
 select 'a live run without its lease', format('run %s, its fence %s and worker %s, the stack''s %s and %s',
     e.id, e.fence, e.worker_id, s.fence, coalesce(s.lease_owner::text, 'none'))

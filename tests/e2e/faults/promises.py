@@ -16,6 +16,9 @@ NEVER = {
         select count(*) from agent_executions a join agent_executions b
           on a.stack_id = b.stack_id and a.agent_type = b.agent_type and a.id < b.id
         where (a.fence = b.fence or (a.status <> 'abandoned' and b.status <> 'abandoned'))
+          -- visitors are answered beside each other, never one line twice
+          and not (a.item ->> 'kind' = 'visitor' and b.item ->> 'kind' = 'visitor' and a.work_key <> b.work_key
+            and a.fence = b.fence)
           and tstzrange(a.started_at, a.completed_at) && tstzrange(b.started_at, b.completed_at)""",
     "a gap in the versions": """
         select count(*) from (
