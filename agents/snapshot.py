@@ -175,6 +175,7 @@ class Snapshot(Fact):
     heard: tuple[int, ...] = ()
     neighbours: tuple[Neighbour, ...] = ()
     artifact: Artifact | None = None
+    absent: frozenset[str] = frozenset()
     memory_counts: dict[str, int] = Field(default_factory=dict)
     memories: tuple[Memory, ...] = ()
 

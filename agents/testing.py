@@ -51,6 +51,7 @@ class FakeStack:
     agents: dict[str, dict[str, Any]] = field(default_factory=dict)
     memories: list[dict[str, Any]] = field(default_factory=list)
     traces: list[tuple[str, Outcome]] = field(default_factory=list)
+    absent: frozenset[str] = frozenset()
     _ids: int = 0
 
     def new_id(self) -> UUID:
@@ -122,6 +123,7 @@ class FakeStack:
                 "conversation": answered[-10:],
                 "team_messages": [line for line in self.mail if line["unread"]][:20],
                 "artifact": {**self.artifacts[-1], "content": None} if self.artifacts else None,
+                "absent": self.absent,
                 "memory_counts": Counter(row["agent"] for row in self.memories),
             }
         )
@@ -252,7 +254,8 @@ def run_once(stack: FakeStack, agent: Agent, work: Work, model: Model = simulate
 def stage(stack: FakeStack, agents: Sequence[Agent]) -> list[tuple[Agent, Work]]:
     """The agents that may run together now, the most important first."""
     snapshot = stack.snapshot()
-    found = [(agent, work) for agent in agents for work in agent.find_work(snapshot, stack.now).work[:1]]
+    team = [agent for agent in agents if agent.name not in stack.absent]
+    found = [(agent, work) for agent in team for work in agent.find_work(snapshot, stack.now).work[:1]]
     chosen: list[tuple[Agent, Work]] = []
     for agent, work in sorted(found, key=lambda pair: -pair[1].priority):
         if all(agent.name not in other.excludes and other.name not in agent.excludes for other, _ in chosen):

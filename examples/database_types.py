@@ -572,6 +572,27 @@ class PublicProjectIdeasUpdate(TypedDict):
     updated_at: NotRequired[Annotated[datetime.datetime, Field(alias="updated_at")]]
 
 
+class PublicStackAgents(BaseModel):
+    agent_type: str = Field(alias="agent_type")
+    plays: bool = Field(alias="plays")
+    stack_id: uuid.UUID = Field(alias="stack_id")
+    updated_at: datetime.datetime = Field(alias="updated_at")
+
+
+class PublicStackAgentsInsert(TypedDict):
+    agent_type: Annotated[str, Field(alias="agent_type")]
+    plays: NotRequired[Annotated[bool, Field(alias="plays")]]
+    stack_id: Annotated[uuid.UUID, Field(alias="stack_id")]
+    updated_at: NotRequired[Annotated[datetime.datetime, Field(alias="updated_at")]]
+
+
+class PublicStackAgentsUpdate(TypedDict):
+    agent_type: NotRequired[Annotated[str, Field(alias="agent_type")]]
+    plays: NotRequired[Annotated[bool, Field(alias="plays")]]
+    stack_id: NotRequired[Annotated[uuid.UUID, Field(alias="stack_id")]]
+    updated_at: NotRequired[Annotated[datetime.datetime, Field(alias="updated_at")]]
+
+
 class PublicStackSchedule(BaseModel):
     by_hand: bool = Field(alias="by_hand")
     claim: Optional[int] = Field(alias="claim")

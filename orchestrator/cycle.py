@@ -30,6 +30,7 @@ from orchestrator.facts import (
 from orchestrator.fleet import LiveCycle
 from orchestrator.llm.chain import Chain
 from orchestrator.llm.estimate import size_of
+from orchestrator.llm.schema import SchemaError
 from orchestrator.llm.values import Deferred, Offer
 from orchestrator.run import Turn, perform
 from orchestrator.saving import Measures, Savings, cheaper, explain, hold
@@ -87,6 +88,7 @@ async def run_cycle(claimed: ClaimedStack, around: Surroundings, live: LiveCycle
         due = Due(after=UNREADABLE_WAIT, reason="the daemon cannot read this stack; see its log")
         await _settle(claimed, live, (), due, crew, cadence=None)
         return CycleReport(stack_id=claimed.stack_id, runs=(), refusals=(), due=due)
+    crew = replace(crew, agents=_team(crew.agents, snapshot))
     measures = {name: crew.savings.of(snapshot.stack.id, name) for name in crew.agents}
     agents = cheaper(crew.agents, measures)
     if agents is not crew.agents:
@@ -107,6 +109,13 @@ async def run_cycle(claimed: ClaimedStack, around: Surroundings, live: LiveCycle
         await _settle(claimed, live, (), due, crew, cadence=cadence)
         return CycleReport(stack_id=claimed.stack_id, runs=(), refusals=(), due=due)
     return await _StageRun(claimed, live, snapshot, crew, stage.next_at).play(stage.runs)
+
+
+def _team(agents: Mapping[str, Agent], snapshot: Snapshot) -> Mapping[str, Agent]:
+    """Who plays for this stack."""
+    if not snapshot.absent:
+        return agents
+    return {name: agent for name, agent in agents.items() if name not in snapshot.absent}
 
 
 def _find_work(snapshot: Snapshot, crew: Crew) -> dict[str, Agenda]:
@@ -285,11 +294,16 @@ class _StageRun:
             return None
 
     def _offers(self, agent: Agent, work: Work, ask: Ask) -> tuple[Offer, ...]:
+        """What the run would reserve; nothing where no provider could take the question, which its run will say."""
+        try:
+            size = size_of(ask)
+        except SchemaError:
+            return ()
         artifact = self._snapshot.artifact if agent.needs_artifact else None
         return self._crew.chain.offers(
             role=work.agent,
             tier=ask.tier,
-            size=size_of(ask, more=(0 if artifact is None else artifact.size_bytes) + _recalled_bytes(work)),
+            size=size + (0 if artifact is None else artifact.size_bytes) + _recalled_bytes(work),
             max_output_tokens=ask.max_output_tokens,
         )
 

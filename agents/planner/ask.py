@@ -62,6 +62,7 @@ def context(snapshot: Snapshot, kind: str) -> dict[str, Any]:
             for todo in snapshot.todos[:40]
         ],
         "counts": counts.model_dump(),
+        "absent": sorted(snapshot.absent),
         "done": [todo.content for todo in snapshot.done],
         "list_is_bloated": counts.pending > 15,
         "artifact": {

@@ -70,7 +70,7 @@ def _todos(reply: PlannerReply, snapshot: Snapshot) -> Iterator[Change]:
     known |= {_plain(todo.content) for todo in snapshot.done}
     room = MAX_OPEN - snapshot.todo_counts.open
     for draft in reply.add:
-        if room > 0 and _plain(draft.content) not in known:
+        if room > 0 and _plain(draft.content) not in known and draft.assigned_to not in snapshot.absent:
             known.add(_plain(draft.content))
             room -= 1
             yield AddTodo(content=draft.content, priority=draft.priority, assigned_to=draft.assigned_to)

@@ -683,6 +683,36 @@ export type Database = {
           },
         ];
       };
+      stack_agents: {
+        Row: {
+          agent_type: string;
+          plays: boolean;
+          stack_id: string;
+          updated_at: string;
+        };
+        ComputedFields: never;
+        Insert: {
+          agent_type: string;
+          plays?: boolean;
+          stack_id: string;
+          updated_at?: string;
+        };
+        Update: {
+          agent_type?: string;
+          plays?: boolean;
+          stack_id?: string;
+          updated_at?: string;
+        };
+        Relationships: [
+          {
+            foreignKeyName: "stack_agents_stack_id_fkey";
+            columns: ["stack_id"];
+            isOneToOne: false;
+            referencedRelation: "agent_stacks";
+            referencedColumns: ["id"];
+          },
+        ];
+      };
       stack_schedule: {
         Row: {
           by_hand: boolean;

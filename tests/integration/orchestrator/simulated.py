@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
 import httpx
 
+from agents.agent import Agent
 from agents.simulated import simulate
 from orchestrator.bench.fake_time import FakeTime, fake_time
 from orchestrator.config import RealProvider
@@ -23,14 +24,15 @@ Simulate = Callable[[str, dict[str, Any], str], dict[str, Any]]
 
 
 @asynccontextmanager
-async def playing(world: World, model: Simulate = simulate, **settings: Any) -> AsyncIterator[FakeTime]:
+async def playing(
+    world: World, model: Simulate = simulate, *, agents: Mapping[str, Agent] | None = None, **settings: Any
+) -> AsyncIterator[FakeTime]:
     """A fleet of the installed agents; a stage takes two seconds."""
     async with httpx.AsyncClient(transport=SimulatedTransport(model)) as http:
         sdk = openai_sdk("simulated", "http://simulated.invalid/v1", http)
         chat = ChatProvider(sdk, name="simulated", settings=RealProvider(small="s", large="l"), simulated=True)
-        engine = open_engine(
-            world.config(**settings), agents=load_agents(), observer=world.facts.append, providers=[chat]
-        )
+        team = load_agents() if agents is None else agents
+        engine = open_engine(world.config(**settings), agents=team, observer=world.facts.append, providers=[chat])
         async with engine as opened, fake_time(opened, world.dsn, stage=timedelta(seconds=2)) as time:
             yield time
 

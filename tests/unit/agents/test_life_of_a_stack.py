@@ -177,3 +177,12 @@ def test_archetypes_are_complete(name: str) -> None:
     ids = [one.id for one in (*features, *common())]
     assert len(ids) == len(set(ids))
     assert all(one.html and one.js and one.todo and one.words for one in features)
+
+
+@pytest.mark.parametrize("absent", [{"reviewer"}, {"communicator"}, {"reviewer", "communicator"}])
+def test_a_smaller_team_comes_to_its_end_too(absent: set[str]) -> None:
+    stack = FakeStack(absent=frozenset(absent))
+    stack.set_idea("Planet quiz")
+    play(stack, AGENTS)
+    assert stack.phase == "complete"
+    assert not absent & {agent for agent, _ in stack.traces}

@@ -7,13 +7,11 @@ from datetime import datetime
 from pydantic import BaseModel, Field
 
 from agents.agent import Agent
-from agents.ask import Ask, with_context
+from agents.ask import Ask, instructions, with_context
 from agents.changes import Advise, Remember
 from agents.outcome import Outcome, ReplyRejected
 from agents.snapshot import Snapshot
 from agents.work import NOTHING, Agenda, Work
-
-INSTRUCTIONS = "You have never seen this page before. Say in one sentence what you do not understand about its idea."
 
 
 class Impression(BaseModel):
@@ -41,26 +39,16 @@ class Critic:
     def ask(self, snapshot: Snapshot, work: Work) -> Ask:
         idea = snapshot.idea
         context = {"role": self.name, "idea": {"title": idea.title, "description": idea.description} if idea else None}
-        return Ask(
-            system=INSTRUCTIONS,
-            user=with_context("What is unclear?", context),
-            output=Impression,
-            temperature=0.7,
-            max_output_tokens=500,
-            tier="small",
-        )
+        user, system = with_context("What is unclear?", context), instructions(__name__)  # prompt.md, beside this file
+        return Ask(system=system, user=user, output=Impression, temperature=0.7, max_output_tokens=500, tier="small")
 
     def interpret(self, reply: Impression, snapshot: Snapshot, work: Work) -> Outcome:
         if snapshot.artifact is None:
             raise ReplyRejected("there is no version any more")
         version = snapshot.artifact.version
         note = {"severity": "advice", "text": reply.sentence}
-        return Outcome(
-            thought=reply.thinking[:1000],
-            action="criticise",
-            result={"version": version},
-            changes=(Remember(set={"seen": version}), Advise(agent="planner", items={work.key: note})),
-        )
+        changes = (Remember(set={"seen": version}), Advise(agent="planner", items={work.key: note}))
+        return Outcome(thought=reply.thinking[:1000], action="criticise", result={"version": version}, changes=changes)
 
 
 agent: Agent = Critic()
