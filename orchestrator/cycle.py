@@ -88,9 +88,9 @@ async def run_cycle(claimed: ClaimedStack, around: Surroundings, live: LiveCycle
         due = Due(after=UNREADABLE_WAIT, reason="the daemon cannot read this stack; see its log")
         await _settle(claimed, live, (), due, crew, cadence=None)
         return CycleReport(stack_id=claimed.stack_id, runs=(), refusals=(), due=due)
-    crew = replace(crew, agents=_team(crew.agents, snapshot))
-    measures = {name: crew.savings.of(snapshot.stack.id, name) for name in crew.agents}
-    agents = cheaper(crew.agents, measures)
+    team = _team(crew.agents, snapshot)
+    measures = {name: crew.savings.of(snapshot.stack.id, name) for name in team}
+    agents = cheaper(team, measures)
     if agents is not crew.agents:
         crew = replace(crew, agents=agents)
     agendas = _without_repeats(_find_work(snapshot, crew), snapshot, crew)
