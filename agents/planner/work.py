@@ -15,6 +15,7 @@ TIMER = timedelta(minutes=5)
 REVIEW_PATIENCE = timedelta(minutes=5)
 FIRST_QUIET = timedelta(minutes=1)
 MAX_EMPTY_PLANS = 5
+MOST_IN_VAIN = 20
 
 
 def find_work(snapshot: Snapshot, now: datetime) -> Agenda:
@@ -107,8 +108,14 @@ def _quiet_until(snapshot: Snapshot, now: datetime) -> datetime | None:
 
 
 def _has_given_up(snapshot: Snapshot) -> bool:
-    """Several empty plans on the same situation: only an event can make another one worth its price."""
-    return _empty_plans(snapshot) >= MAX_EMPTY_PLANS
+    """Several empty plans on the same situation, or plan upon plan in vain: only an event is a reason then."""
+    return _empty_plans(snapshot) >= MAX_EMPTY_PLANS or _goes_in_circles(snapshot)
+
+
+def _goes_in_circles(snapshot: Snapshot) -> bool:
+    """Far more todos failed or were cancelled than were ever completed."""
+    counts = snapshot.todo_counts
+    return counts.failed + counts.cancelled > MOST_IN_VAIN + 2 * counts.completed
 
 
 def _patience_ends(snapshot: Snapshot) -> datetime | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from injections import ATTEMPTS
 from playwright.sync_api import FrameLocator, Page, expect
 
 from agents.builder import agent as builder
@@ -111,4 +112,22 @@ def test_every_version_on_the_way_opens_without_an_error(page: Page) -> None:
     page.on("pageerror", lambda error: problems.append(str(error)))
     for artifact in finished(IDEAS[0]).artifacts:
         opened(page, artifact["content"])
+    assert problems == []
+
+
+@pytest.mark.parametrize("text", ATTEMPTS)
+def test_what_people_wrote_is_text_on_the_page_and_breaks_out_of_nothing(page: Page, text: str) -> None:
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    stack = FakeStack(phase="building")
+    stack.set_idea(text[:120], text)
+    stack.add_todo("Build the core", priority=10)
+    stack.add_todo(text, assigned_by="operator")
+    stack.say(f"Please add this: {text}", "Ada")
+    play(stack, (planner, builder, communicator, reviewer))
+    frame = opened(page, stack.artifacts[-1]["content"])
+    assert page.evaluate("window.pwned") is None
+    assert frame.locator("html").evaluate("() => window.pwned") is None
+    assert len(page.frames) == 2
+    assert page.url == f"{SITE}/"
     assert problems == []
