@@ -63,7 +63,7 @@ async def test_a_team_that_plans_in_circles_and_builds_nothing_is_left_alone(wor
     assert "not an HTML page" in shown
 
 
-@pytest.mark.parametrize("text", ["x" * 100_000, "☃" * 2_001, "   ", ""])
+@pytest.mark.parametrize("text", ["x" * 100_000, "☃" * 2_001, " \n\t ", "\u200b\u2060", ""])
 async def test_a_line_that_is_too_long_or_empty_is_refused_in_a_sentence(world: World, text: str) -> None:
     stack = await world.stack()
     with pytest.raises(asyncpg.PostgresError, match=r"shorten it|write something"):
