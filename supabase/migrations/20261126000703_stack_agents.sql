@@ -38,7 +38,7 @@ create trigger team_changed before insert or update or delete on public.stack_ag
   for each row execute function internal.team_changed();
 revoke all on function internal.team_changed() from public, anon, authenticated;
 
--- As before, with who is not on the team.
+-- As before, with who is not on the team, how many memories each agent has, and what those visitors who wait were told before.
 create or replace function internal.sight(stacks uuid[], cadence_ms integer, t timestamptz) returns json
 language plpgsql stable set search_path = '' as $$
 begin
