@@ -105,11 +105,11 @@ def _first_number(text: str | None) -> int | None:
 
 def _tree_cpu_s(pid: int, *, below: bool) -> float | None:
     """CPU seconds of a process, its ended children, and (``below``) its living ones; None where /proc is not there."""
-    own = _cpu_ticks(pid)
+    own = _cpu_s(pid)
     if own is None:
         return None
-    living = [_cpu_ticks(child) or 0 for child in _children(pid)] if below else []
-    return (own + sum(living)) / TICKS_PER_S
+    living = [_cpu_s(child) or 0.0 for child in _children(pid)] if below else []
+    return own + sum(living)
 
 
 def _stat(pid: int) -> list[str] | None:
@@ -119,9 +119,22 @@ def _stat(pid: int) -> list[str] | None:
         return None
 
 
-def _cpu_ticks(pid: int) -> int | None:
+def _cpu_s(pid: int) -> float | None:
+    """What a process and its ended children used, to the nanosecond where the kernel tells (schedstat, man 5 proc)."""
     fields = _stat(pid)
-    return None if fields is None else sum(int(field) for field in fields[11:15])
+    if fields is None:
+        return None
+    own, ended = sum(map(int, fields[11:13])) / TICKS_PER_S, sum(map(int, fields[13:15])) / TICKS_PER_S
+    return (_exact_cpu_s(pid) or own) + ended
+
+
+def _exact_cpu_s(pid: int) -> float | None:
+    """A process' own, all threads of it; None where the kernel does not count so."""
+    try:
+        threads = list(Path(f"/proc/{pid}/task").iterdir())
+        return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads) / 1e9
+    except (OSError, ValueError, IndexError):
+        return None
 
 
 def _children(pid: int) -> list[int]:
