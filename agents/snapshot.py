@@ -9,7 +9,7 @@ refused, because a wait computed from it would be wrong by hours without anybody
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import islice
+from functools import cached_property
 from typing import Any, Literal
 from uuid import UUID
 
@@ -152,6 +152,31 @@ class Surroundings(Fact):
     broadcasts: tuple[TeamMessage, ...] = ()
     neighbours: tuple[Neighbour, ...] = ()
 
+    @cached_property
+    def _senders(self) -> frozenset[UUID | None]:
+        return frozenset(message.from_stack_id for message in self.broadcasts)
+
+    @cached_property
+    def _ids(self) -> frozenset[UUID]:
+        return frozenset(other.id for other in self.neighbours)
+
+    def news_for(self, stack: Stack, heard: frozenset[int]) -> tuple[TeamMessage, ...]:
+        """The broadcasts of others since the stack was made, without those it has ``heard`` (by their place)."""
+        told_all = not self.broadcasts or self.broadcasts[0].created_at > stack.created_at
+        if told_all and not heard and stack.id not in self._senders:
+            return self.broadcasts  # so it is for most stacks, and a claim may be large
+        return tuple(
+            message
+            for place, message in enumerate(self.broadcasts)
+            if message.created_at > stack.created_at and place not in heard and message.from_stack_id != stack.id
+        )
+
+    def others_of(self, stack: Stack) -> tuple[Neighbour, ...]:
+        """The neighbours without the stack itself."""
+        if stack.id not in self._ids:
+            return self.neighbours
+        return tuple(other for other in self.neighbours if other.id != stack.id)
+
 
 NOBODY = AgentState()
 NOWHERE = Surroundings()
@@ -186,18 +211,12 @@ class Snapshot(Fact):
         Raises ValidationError.
         """
         snapshot = cls.model_validate(own)
-        stack, heard = snapshot.stack, frozenset(snapshot.heard)
-        news = (
-            message
-            for place, message in enumerate(around.broadcasts)
-            if message.from_stack_id != stack.id and message.created_at > stack.created_at and place not in heard
-        )
-        messages = [*snapshot.team_messages, *islice(news, MOST_MESSAGES)]
+        others = around.others_of(snapshot.stack)[:MOST_NEIGHBOURS]
+        news = around.news_for(snapshot.stack, frozenset(snapshot.heard))[:MOST_MESSAGES]
         if snapshot.team_messages:
-            messages.sort(key=lambda message: (message.created_at, message.id))
-        others = [other for other in around.neighbours if other.id != stack.id]
-        shares = {"team_messages": tuple(messages[:MOST_MESSAGES]), "neighbours": tuple(others[:MOST_NEIGHBOURS])}
-        return snapshot.model_copy(update=shares)
+            messages = sorted((*snapshot.team_messages, *news), key=lambda message: (message.created_at, message.id))
+            news = tuple(messages[:MOST_MESSAGES])
+        return snapshot.model_copy(update={"team_messages": news, "neighbours": others})
 
     def agent(self, name: str) -> AgentState:
         """The named agent's memory, inbox and context; empty for one that has never run."""

@@ -47,7 +47,7 @@ class Batcher(Generic[T, R]):
         self._send = send
         self._limits = limits
         self._calls = anyio.CapacityLimiter(limits.calls)
-        self._room = anyio.Semaphore(limits.waiting)
+        self._room = anyio.Semaphore(limits.waiting, fast_acquire=True)  # its ticket is waited for anyway
         self._waiting: deque[_Ticket[T, R]] = deque()
         self._arrived = anyio.Event()
         self._unanswered: dict[_Ticket[T, R], None] = {}  # in the order of their coming

@@ -11,7 +11,7 @@ carries a prompt, a reply or the text of an error; ``stackbeat.run.id`` leads to
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib.metadata import version
 from typing import TYPE_CHECKING, TypeVar
 
@@ -42,6 +42,10 @@ def unchanged(value: T) -> T:
     return value
 
 
+# In the place of each span where nobody traces, which is the usual case: entering it costs next to nothing.
+UNSEEN = nullcontext(unchanged)
+
+
 def _tracer() -> Tracer | None:
     """The tracer of whatever provider this process has now; None where nobody would see its spans."""
     if trace is None or isinstance(provider := trace.get_tracer_provider(), trace.ProxyTracerProvider):
@@ -49,25 +53,23 @@ def _tracer() -> Tracer | None:
     return provider.get_tracer("stackbeat", _VERSION)
 
 
-@contextmanager
-def cycle_span(claimed: ClaimedStack) -> Iterator[None]:
+def cycle_span(claimed: ClaimedStack) -> AbstractContextManager[object]:
     """Around one stack's cycle."""
     tracer = _tracer()
     if tracer is None:
-        yield
-        return
+        return UNSEEN
     attributes: Attributes = {"stackbeat.stack.id": str(claimed.stack_id), "stackbeat.fence": claimed.fence}
-    with _span(tracer, "cycle", trace.SpanKind.INTERNAL, attributes):
-        yield
+    return _span(tracer, "cycle", trace.SpanKind.INTERNAL, attributes)
+
+
+def agent_span(planned: PlannedRun, attempt: int) -> AbstractContextManager[Callable[[FinishedRun], FinishedRun]]:
+    """Around one begun run; give its outcome to what this yields."""
+    tracer = _tracer()
+    return UNSEEN if tracer is None else _agent_span(tracer, planned, attempt)
 
 
 @contextmanager
-def agent_span(planned: PlannedRun, attempt: int) -> Iterator[Callable[[FinishedRun], FinishedRun]]:
-    """Around one begun run; give its outcome to what this yields."""
-    tracer = _tracer()
-    if tracer is None:
-        yield unchanged
-        return
+def _agent_span(tracer: Tracer, planned: PlannedRun, attempt: int) -> Iterator[Callable[[FinishedRun], FinishedRun]]:
     work, stack = planned.work, str(planned.stack_id)
     attributes: Attributes = {
         "gen_ai.operation.name": "invoke_agent",
@@ -91,16 +93,21 @@ def agent_span(planned: PlannedRun, attempt: int) -> Iterator[Callable[[Finished
         yield ended
 
 
-@contextmanager
-def chat_span(prompt: Prompt, calls: Sequence[Call], *, provider: str, simulated: bool) -> Iterator[Callable[[T], T]]:
+def chat_span(
+    prompt: Prompt, calls: Sequence[Call], *, provider: str, simulated: bool
+) -> AbstractContextManager[Callable[[T], T]]:
     """Around one logical call that appends its attempts to ``calls``; give its result to what this yields.
 
     ``provider`` is the first choice; the span ends with the name of the one that was asked last.
     """
     tracer = _tracer()
-    if tracer is None:
-        yield unchanged
-        return
+    return UNSEEN if tracer is None else _chat_span(tracer, prompt, calls, provider=provider, simulated=simulated)
+
+
+@contextmanager
+def _chat_span(
+    tracer: Tracer, prompt: Prompt, calls: Sequence[Call], *, provider: str, simulated: bool
+) -> Iterator[Callable[[T], T]]:
     attributes: Attributes = {
         "gen_ai.operation.name": "chat",
         "gen_ai.provider.name": provider,
