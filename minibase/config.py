@@ -48,6 +48,11 @@ class Config:
     max_joins_per_second: int = 0
     max_events_per_second: int = 0
     max_presence_events_per_second: int = 0
+    max_client_presence_events_per_window: int = 0
+    client_presence_window_ms: int = 30_000
+    max_seconds_silent: int = 60
+    max_seconds_without_channel: int = 600
+    private_only: bool = False
     max_channels_per_client: int = 100
     max_payload_size_in_kb: int = 3000
     unknown: tuple[str, ...] = ()
@@ -102,6 +107,17 @@ class Config:
             max_presence_events_per_second=read.number(
                 "realtime.max_presence_events_per_second", default.max_presence_events_per_second, 0
             ),
+            max_client_presence_events_per_window=read.number(
+                "realtime.max_client_presence_events_per_window", default.max_client_presence_events_per_window, 0
+            ),
+            client_presence_window_ms=read.number(
+                "realtime.client_presence_window_ms", default.client_presence_window_ms, 1
+            ),
+            max_seconds_silent=read.number("realtime.max_seconds_silent", default.max_seconds_silent, 0),
+            max_seconds_without_channel=read.number(
+                "realtime.max_seconds_without_channel", default.max_seconds_without_channel, 0
+            ),
+            private_only=read.flag("realtime.private_only", default.private_only),
             max_channels_per_client=read.number("realtime.max_channels_per_client", default.max_channels_per_client, 1),
             max_payload_size_in_kb=read.number(
                 "realtime.max_payload_size_in_kb", default.max_payload_size_in_kb, 1, 4_000

@@ -23,7 +23,8 @@ _KNOWN: Mapping[str, frozenset[str]] = {
     "api": _names("enabled port schemas extra_search_path max_rows auto_expose_new_tables external_url tls"),
     "realtime": _names(
         "enabled ip_version max_header_length max_concurrent_users max_joins_per_second max_events_per_second "
-        "max_presence_events_per_second max_channels_per_client max_payload_size_in_kb"
+        "max_presence_events_per_second max_client_presence_events_per_window client_presence_window_ms "
+        "max_channels_per_client max_payload_size_in_kb max_seconds_silent max_seconds_without_channel private_only"
     ),
     "db": _names(
         "port shadow_port health_timeout major_version orioledb_version root_key pooler vault settings migrations seed "

@@ -57,6 +57,11 @@ async def open_realtime(*, endpoint: Endpoint, keyring: Keyring, config: Config)
         joins_per_second=config.max_joins_per_second,
         events_per_second=config.max_events_per_second,
         presence_per_second=config.max_presence_events_per_second,
+        presence_calls=config.max_client_presence_events_per_window,
+        presence_window_s=config.client_presence_window_ms / 1000,
+        silence_s=config.max_seconds_silent,
+        alone_s=config.max_seconds_without_channel,
+        private_only=config.private_only,
     )
     pool = SessionPool(endpoint, VISIBILITY_SESSIONS)
     settling = Session(lambda: connect(endpoint, Login.ADMIN))

@@ -7,7 +7,8 @@ from enum import Enum, auto
 from typing import Any, TypeAlias
 
 from minibase.realtime.joins import Join
-from minibase.realtime.messages import Extension, Outgoing
+from minibase.realtime.limits import Window
+from minibase.realtime.messages import CloseCode, Extension, Outgoing
 from minibase.realtime.tokens import Claims
 
 
@@ -24,6 +25,7 @@ class Channel:
     join: Join
     token: str
     claims: Claims
+    presence_calls: Window
     phase: Phase = Phase.JOINING
 
 
@@ -100,6 +102,7 @@ class Disconnect:
     """End the socket once what was said before is sent."""
 
     reason: str
+    code: CloseCode = CloseCode.TRY_LATER
 
 
 Effect: TypeAlias = (

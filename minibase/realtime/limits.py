@@ -1,4 +1,4 @@
-"""What clients may do, and how rates are counted. Rates and the number of sockets are unlimited unless configured."""
+"""What clients may do, and how it is counted. Rates and the number of sockets are unlimited unless configured."""
 
 from __future__ import annotations
 
@@ -6,11 +6,16 @@ from dataclasses import dataclass
 
 EVENT_WINDOW_S = 60.0
 JOIN_WINDOW_S = 1.0
+PRESENCE_WINDOW_S = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """0 is no limit. What one socket may have and send is limited as by a self-hosted Realtime."""
+    """0 is no limit. What one socket may have and send is limited as by a self-hosted Realtime.
+
+    `presence_calls` are those of one channel in each window. A socket that is silent for `silence_s`, or has no channel
+    for `alone_s`, is closed.
+    """
 
     channels: int = 100
     broadcast_bytes: int = 3_000_000
@@ -19,6 +24,11 @@ class Limits:
     joins_per_second: int = 0
     events_per_second: int = 0
     presence_per_second: int = 0
+    presence_calls: int = 0
+    presence_window_s: float = PRESENCE_WINDOW_S
+    silence_s: float = 60.0
+    alone_s: float = 600.0
+    private_only: bool = False
 
 
 class Rate:
@@ -41,6 +51,25 @@ class Rate:
             return False
         self._left -= 1
         return True
+
+
+class Window:
+    """So many calls in each window, which begins with the first of them."""
+
+    def __init__(self, calls: int, length_s: float) -> None:
+        self._calls = calls
+        self._length = length_s
+        self._made = 0
+        self._ends = float("-inf")
+
+    def allows(self, now: float) -> bool:
+        """Whether one more may be; it is counted."""
+        if self._calls == 0:
+            return True
+        if now > self._ends:
+            self._made, self._ends = 0, now + self._length
+        self._made += 1
+        return self._made <= self._calls
 
 
 class Rates:

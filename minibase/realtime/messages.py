@@ -58,6 +58,7 @@ class Encoding(IntEnum):
 class CloseCode(IntEnum):
     """Why the server ends a socket. Clients reconnect after each of these."""
 
+    GOING_AWAY = 1001
     RESTART = 1012
     TRY_LATER = 1013
 

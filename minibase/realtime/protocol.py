@@ -37,13 +37,14 @@ from minibase.realtime.effects import (
     Untrack,
 )
 from minibase.realtime.joins import Join
-from minibase.realtime.limits import Limits, Rates
+from minibase.realtime.limits import Limits, Rates, Window
 from minibase.realtime.messages import (
     PHOENIX,
     PREFIX,
     BinaryBroadcast,
     Broadcast,
     ClientEvent,
+    CloseCode,
     Extension,
     Incoming,
     Outgoing,
@@ -56,20 +57,24 @@ from minibase.realtime.tokens import RefusedTokenError, Verify
 SUBSCRIBED = "Subscribed to PostgreSQL"
 TOO_MANY_JOINS = "ClientJoinRateLimitReached: Too many joins per second"
 REPLICATING = "Replication connection established"
+ALONE = "no channel has been joined for too long"
 
 
 class Protocol:
     """One socket's state. `verify` turns a token into claims; `now` is seconds since the epoch, always an argument.
 
-    `rates` are counted by all sockets of a service together.
+    `rates` are counted by all sockets of a service together; the socket was `opened` at that time.
     """
 
-    def __init__(self, *, token: str, verify: Verify, limits: Limits, rates: Rates | None = None) -> None:
+    def __init__(
+        self, *, token: str, verify: Verify, limits: Limits, rates: Rates | None = None, opened: float = 0.0
+    ) -> None:
         self._token = token
         self._verify = verify
         self._limits = limits
         self._rates = rates or Rates(limits)
         self._channels: dict[str, Channel] = {}
+        self._alone_since: float | None = opened
 
     @property
     def channels(self) -> tuple[Channel, ...]:
@@ -78,9 +83,19 @@ class Protocol:
     @property
     def next_expiry(self) -> float | None:
         """When `expire` has something to do next, if ever."""
-        return min((channel.claims.expires_at for channel in self._channels.values()), default=None)
+        if self._channels:
+            return min(channel.claims.expires_at for channel in self._channels.values())
+        return (
+            None if self._alone_since is None or not self._limits.alone_s else self._alone_since + self._limits.alone_s
+        )
 
     def receive(self, message: Incoming, now: float) -> list[Effect]:
+        """What a message of the client makes us do."""
+        effects = self._receive(message, now)
+        self._notice_solitude(now)
+        return effects
+
+    def _receive(self, message: Incoming, now: float) -> list[Effect]:
         match message:
             case BinaryBroadcast():
                 return self._in_channel(message, now)
@@ -112,11 +127,21 @@ class Protocol:
         return [Send(message=accepted), *presence, *replay, *self._notice(current, outcome)]
 
     def expire(self, now: float) -> list[Effect]:
-        """The end of every channel whose token has run out."""
+        """The end of every channel whose token has run out, and of a socket that has had no channel for too long."""
+        if self._alone_since is not None and self.next_expiry is not None and self.next_expiry <= now:
+            return [Disconnect(reason=ALONE, code=CloseCode.GOING_AWAY)]
         over = [channel for channel in self.channels if channel.claims.expires_at <= now]
-        return [
+        effects = [
             effect for channel in over for effect in self._end(channel, tokens.expired(channel.claims.expires_at, now))
         ]
+        self._notice_solitude(now)
+        return effects
+
+    def _notice_solitude(self, now: float) -> None:
+        if self._channels:
+            self._alone_since = None
+        elif self._alone_since is None:
+            self._alone_since = now
 
     # -- messages of the socket itself
 
@@ -157,6 +182,8 @@ class Protocol:
         if len(self._channels) >= self._limits.channels:
             raise JoinError("ChannelRateLimitReached: Too many channels")
         join = joins.parse(frame.payload)
+        if self._limits.private_only and not join.private:
+            raise JoinError("PrivateOnly: This project only allows private channels")
         token = join.token or self._token
         try:
             claims = self._verify(token)
@@ -173,6 +200,7 @@ class Protocol:
             join=join,
             token=token,
             claims=claims,
+            presence_calls=Window(self._limits.presence_calls, self._limits.presence_window_s),
         )
 
     def _notice(self, channel: Channel, outcome: Outcome) -> list[Effect]:
@@ -209,9 +237,7 @@ class Protocol:
             case ClientEvent.BROADCAST:
                 return self._counted(channel, now) or self._broadcast_text(channel, frame)
             case ClientEvent.PRESENCE:
-                if not self._rates.presence.allows(now):
-                    return self._end(channel, "Too many presence messages per second")
-                return self._presence(channel, frame)
+                return self._presence_counted(channel, now) or self._presence(channel, frame)
             case _:
                 return []
 
@@ -248,6 +274,14 @@ class Protocol:
 
     # -- presence
 
+    def _presence_counted(self, channel: Channel, now: float) -> list[Effect]:
+        """One more presence call; the end of the channel where that is too many, of its own or of everybody's."""
+        if not channel.presence_calls.allows(now):
+            return self._end(channel, "Client presence rate limit exceeded")
+        if not self._rates.presence.allows(now):
+            return self._end(channel, "Too many presence messages per second")
+        return []
+
     def _presence(self, channel: Channel, frame: TextFrame) -> list[Effect]:
         event, payload = frame.payload.get("event"), frame.payload.get("payload", {})
         done = Send(message=messages.reply_ok(channel.topic, frame.ref, channel.join_ref))
@@ -258,6 +292,8 @@ class Protocol:
         if not isinstance(payload, dict):
             reason = {"reason": "Presence track payload must be a map"}
             return [Send(message=messages.reply_error(channel.topic, frame.ref, channel.join_ref, reason))]
+        if len(orjson.dumps(payload)) > self._limits.broadcast_bytes:
+            return self._end(channel, "Track message size exceeded")
         refused = Send(message=messages.reply_error(channel.topic, frame.ref, channel.join_ref, {}))
         return _guard(channel, Extension.PRESENCE, [Track(topic=channel.topic, payload=payload), done], refused)
 

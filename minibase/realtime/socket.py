@@ -126,7 +126,7 @@ class SocketSession:
         self._limits = limits
         self._hub = hub
         self._authority = authority
-        self._protocol = Protocol(token=token, verify=verify, limits=limits, rates=rates)
+        self._protocol = Protocol(token=token, verify=verify, limits=limits, rates=rates, opened=time.time())
         self._outbox = Outbox(version)
         self._subscribers: dict[str, Subscriber] = {}
 
@@ -148,7 +148,11 @@ class SocketSession:
     async def _receive(self, inbox: ObjectSendStream[str | bytes]) -> None:
         """Read frames as they come, whatever is being processed: pings are answered only while somebody reads."""
         while True:
-            message = await self._websocket.receive()
+            with anyio.move_on_after(self._limits.silence_s or None) as patience:
+                message = await self._websocket.receive()
+            if patience.cancelled_caught:
+                self._outbox.close(CloseCode.GOING_AWAY, f"nothing was heard for {self._limits.silence_s:g} seconds")
+                return
             if message["type"] == "websocket.disconnect":
                 self._outbox.close(GONE, "the client is gone")
                 return
@@ -203,8 +207,8 @@ class SocketSession:
                     self._hub.rooms.show_presence(self._subscribers[topic])
                 case Replay(channel=channel):
                     await self._replay(channel)
-                case Disconnect(reason=reason):
-                    self._outbox.finish(CloseCode.TRY_LATER, reason)
+                case Disconnect(reason=reason, code=code):
+                    self._outbox.finish(code, reason)
                 case IfWritable(topic=topic, extension=extension):
                     allowed = await self._may_write(self._subscribers[topic], extension)
                     await self._carry_out(effect.effects if allowed else effect.otherwise)

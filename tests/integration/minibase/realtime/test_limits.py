@@ -11,7 +11,7 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
 
-from tests.integration.minibase.realtime.conftest import PATIENCE
+from tests.integration.minibase.realtime.conftest import PATIENCE, Wire
 
 
 def socket_url(api: Any) -> str:
@@ -46,3 +46,43 @@ async def test_too_many_joins_are_answered_and_then_the_socket_ends(serve_api: A
         assert [frame[4]["status"] for frame in frames] == ["ok", "error"]
         assert frames[1][4]["response"]["reason"].startswith("ClientJoinRateLimitReached")
         assert connection.close_code == 1013
+
+
+async def test_too_many_presence_calls_end_the_channel_of_the_official_client(serve_api: Any) -> None:
+    async with serve_api(max_client_presence_events_per_window=2) as api:
+        client = await api.client()
+        states: asyncio.Queue[tuple[str, str]] = asyncio.Queue()
+        channel = client.channel("room", {"config": {"presence": {"key": "ada", "enabled": True}}})
+        await channel.subscribe(lambda state, error: states.put_nowait((state.value, str(error))))
+        for number in range(3):
+            await channel.track({"n": number})
+        told = [await asyncio.wait_for(states.get(), PATIENCE) for _ in range(2)]
+        assert [state for state, _ in told] == ["SUBSCRIBED", "CHANNEL_ERROR"]
+        assert "Client presence rate limit exceeded" in told[1][1]
+        await client.realtime.close()
+
+
+async def test_a_silent_socket_is_closed_and_one_that_beats_is_not(serve_api: Any) -> None:
+    async with serve_api(max_seconds_silent=2) as api, connect(socket_url(api)) as beating:
+        heart = Wire(connection=beating)
+        async with connect(socket_url(api)) as silent:
+            closed = asyncio.create_task(silent.wait_closed())
+            async with asyncio.timeout(PATIENCE):
+                while not closed.done():
+                    await heart.push("heartbeat", {}, topic="phoenix")
+                    assert (await heart.until("phx_reply"))["status"] == "ok"
+                    await asyncio.wait([closed], timeout=0.2)
+            assert (silent.close_code, silent.close_reason) == (1001, "nothing was heard for 2 seconds")
+        await heart.push("heartbeat", {}, topic="phoenix")
+        assert (await heart.until("phx_reply"))["status"] == "ok"
+
+
+async def test_a_socket_without_a_channel_is_closed_in_the_end(serve_api: Any) -> None:
+    async with serve_api(max_seconds_without_channel=1) as api, connect(socket_url(api)) as joined:
+        wire = Wire(connection=joined)
+        assert (await wire.join())["status"] == "ok"
+        async with connect(socket_url(api)) as idle:
+            await asyncio.wait_for(idle.wait_closed(), PATIENCE)
+            assert idle.close_code == 1001
+        await wire.push("heartbeat", {}, topic="phoenix")
+        assert (await wire.until("phx_reply"))["status"] == "ok"

@@ -53,7 +53,7 @@ def verify(token: str) -> Claims:
     return Claims(role=role, expires_at=float(expiry), text=orjson.dumps({"role": role}).decode())
 
 
-def new_protocol(**limits: int) -> Protocol:
+def new_protocol(**limits: Any) -> Protocol:
     return Protocol(token="anon@5000", verify=verify, limits=Limits(**limits))
 
 
@@ -250,7 +250,25 @@ def test_expiry_ends_the_channel() -> None:
         system(TOPIC, ok=False, message="Token has expired 3 seconds ago", extension="system"),
         close(TOPIC, "1"),
     ]
-    assert protocol.next_expiry is None
+    assert protocol.next_expiry == 5003 + 600
+
+
+def test_a_socket_without_a_channel_ends_after_a_while() -> None:
+    protocol = new_protocol(alone_s=10)
+    joined(protocol)
+    assert protocol.expire(2000) == []
+    protocol.receive(frame("phx_leave"), 2000)
+    heartbeat = TextFrame(topic="phoenix", event="heartbeat", payload={}, ref="7")
+    protocol.receive(heartbeat, 2009)
+    assert protocol.expire(2009.9) == []
+    assert protocol.next_expiry == 2010
+    [end] = protocol.expire(2010)
+    assert (type(end), getattr(end, "code", None)) == (Disconnect, 1001)
+
+
+def test_a_socket_without_a_channel_may_stay_where_that_is_no_limit() -> None:
+    protocol = new_protocol(alone_s=0)
+    assert (protocol.next_expiry, protocol.expire(1e9)) == (None, [])
 
 
 def test_broadcast_goes_to_the_room_unacknowledged() -> None:
@@ -355,13 +373,45 @@ def test_too_many_joins_end_the_socket_in_words() -> None:
     [
         ("broadcast", "events_per_second", "Too many messages per second"),
         ("presence", "presence_per_second", "Too many presence messages per second"),
+        ("presence", "presence_calls", "Client presence rate limit exceeded"),
     ],
 )
 def test_too_many_messages_end_the_channel_in_words(event: str, limit: str, words: str) -> None:
-    protocol = new_protocol(**{limit: 1})
+    many = 60 if limit == "presence_calls" else 1  # else a minute's worth at once
+    protocol = new_protocol(**{limit: many})
     joined(protocol)
-    for _ in range(60):  # a minute's worth at once
+    for _ in range(60):
         protocol.receive(frame(event, {"event": "track"}), NOW)
     notice, closing = sent(protocol.receive(frame(event, {"event": "track"}), NOW))
     assert (notice.payload["message"], closing) == (words, close(TOPIC, "1"))
     assert protocol.channels == ()
+
+
+def test_presence_calls_are_counted_by_channel_and_window_also_under_a_new_token() -> None:
+    protocol = new_protocol(presence_calls=2, presence_window_s=30)
+    joined(protocol)
+    joined(protocol, topic="realtime:other")
+    track = {"event": "track", "payload": {"n": 1}}
+    for _ in range(2):
+        assert isinstance(protocol.receive(frame("presence", track), NOW)[0], Track)
+    assert isinstance(protocol.receive(frame("presence", track, topic="realtime:other"), NOW)[0], Track)
+    assert isinstance(protocol.receive(frame("presence", track), NOW + 31)[0], Track)
+    protocol.receive(frame("access_token", {"access_token": "alice@3000"}), NOW + 31)
+    assert isinstance(protocol.receive(frame("presence", track), NOW + 31)[0], Track)
+    notice, closing = sent(protocol.receive(frame("presence", {"event": "untrack"}), NOW + 31))
+    assert (notice.payload["message"], closing) == ("Client presence rate limit exceeded", close(TOPIC, "1"))
+    assert [channel.topic for channel in protocol.channels] == ["realtime:other"]
+
+
+def test_a_presence_too_large_ends_the_channel_in_words() -> None:
+    protocol = new_protocol(broadcast_bytes=20)
+    joined(protocol)
+    track = {"event": "track", "payload": {"mood": "x" * 20}}
+    notice, closing = sent(protocol.receive(frame("presence", track), NOW))
+    assert (notice.payload["message"], closing) == ("Track message size exceeded", close(TOPIC, "1"))
+
+
+def test_only_private_channels_where_the_project_says_so() -> None:
+    protocol = new_protocol(private_only=True)
+    assert reason(protocol.receive(join_frame(), NOW)) == "PrivateOnly: This project only allows private channels"
+    assert isinstance(protocol.receive(join_frame({"private": True}), NOW)[0], Subscribe)
