@@ -102,12 +102,12 @@ class _Service:
         self._users = 0
 
     def routes(self) -> ASGIApp:
-        rest = BroadcastEndpoints(self._hub.rooms, self._authority, self._verify)
+        rest = BroadcastEndpoints(self._hub, self._authority, self._verify, self._limits, self._rates)
         return Starlette(
             routes=[
                 *(WebSocketRoute(path, self._websocket) for path in PATHS),
                 Route("/api/broadcast", rest.batch, methods=["POST"]),
-                Route("/api/broadcast/{topic}/events/{event}", rest.single, methods=["POST"]),
+                Route("/api/broadcast/{message:path}", rest.single, methods=["POST"]),
             ]
         )
 

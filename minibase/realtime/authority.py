@@ -11,14 +11,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias, TypeVar
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import asyncpg
 import orjson
 
 from minibase.realtime.catalogue import Catalogue
 from minibase.realtime.joins import Replay
-from minibase.realtime.messages import PREFIX, Extension
+from minibase.realtime.messages import HEARD, PREFIX, Broadcast, Encoding, Extension
 from minibase.realtime.sessions import Connection, Identity, SessionPool
 from minibase.realtime.stored import StoredMessage, from_row
 from minibase.realtime.tokens import Claims
@@ -33,6 +33,11 @@ _WHERE = """
 select set_config('realtime.topic', $1, true), set_config('request.jwt.claim.sub', $2, true),
     set_config('request.jwt.claim.role', $3, true), set_config('request.headers', '{}', true)
 """
+_STORE = """
+insert into realtime.messages (id, topic, extension, event, private, payload, binary_payload, expires_at)
+values ($1, $2, 'broadcast', $3, true, $4::text::jsonb, $5::bytea, now() at time zone 'UTC' + make_interval(secs => $6))
+"""
+_STORES = Identity(role="service_role", claims='{"role": "service_role"}', time_limit="8s")
 _PROBE = """
 insert into realtime.messages (id, topic, extension, event, payload, private)
 select unnest($1::uuid[]), $2, unnest($3::text[]), 'probe', '{}', true
@@ -63,7 +68,7 @@ class Authority:
         """Which extensions of a private channel these claims may hear."""
 
         async def ask(connection: Connection) -> frozenset[Extension]:
-            ids = {uuid4(): extension for extension in Extension}
+            ids = {uuid4(): extension for extension in HEARD}
             # Anybody may be asked about, also who may not insert: the probe is written past all policies.
             await connection.execute("set local role service_role")
             await connection.execute(_PROBE, list(ids), name, list(ids.values()))
@@ -90,6 +95,19 @@ class Authority:
         except asyncpg.PostgresError as error:
             logger.debug("realtime: role %s may not write %s to %s: %s", claims.role, extension, name, error)
             return False
+
+    async def store(self, message_id: UUID, message: Broadcast, seconds: int) -> bool:
+        """Keep a broadcast of a private channel for replays. Its sender may have it kept."""
+        body = message.body.decode() if message.encoding is Encoding.JSON else None
+        octets = message.body if body is None else None
+        values = (message_id, message.topic.removeprefix(PREFIX), message.event, body, octets, float(seconds))
+        try:
+            async with self._pool.borrow(_STORES) as session:
+                await session.fetch(_STORE, *values)
+        except asyncpg.PostgresError as error:
+            logger.warning("realtime: a broadcast to %s could not be stored: %s", message.topic, error)
+            return False
+        return True
 
     async def replay(self, topic: str, replay: Replay) -> list[StoredMessage]:
         """The newest broadcasts of a private channel since a moment, oldest first. The caller may hear them."""

@@ -8,7 +8,8 @@ from typing import Any, TypeAlias
 
 from minibase.realtime.joins import Join
 from minibase.realtime.limits import Window
-from minibase.realtime.messages import CloseCode, Extension, Outgoing
+from minibase.realtime.messages import Broadcast, CloseCode, Extension, Outgoing
+from minibase.realtime.persistence import Persist
 from minibase.realtime.tokens import Claims
 
 
@@ -59,6 +60,16 @@ class FanOut:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Store:
+    """Say it as `FanOut` does and keep it for replays, then report with `stored`."""
+
+    channel: Channel
+    message: Broadcast
+    persist: Persist
+    ref: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Track:
     """The channel is present with this payload."""
 
@@ -106,7 +117,8 @@ class Disconnect:
 
 
 Effect: TypeAlias = (
-    "Send | Subscribe | Unsubscribe | FanOut | Track | Untrack | ShowPresence | Replay | IfWritable | Disconnect"
+    "Send | Subscribe | Unsubscribe | FanOut | Store | Track | Untrack | ShowPresence | Replay | IfWritable"
+    " | Disconnect"
 )
 
 

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from uuid import UUID
 
 import anyio
 from anyio.abc import TaskGroup
 
+from minibase.realtime import persistence
 from minibase.realtime.authority import Authority
 from minibase.realtime.bindings import ANY, Binding
 from minibase.realtime.catalogue import Catalogue
 from minibase.realtime.changes import RowChange
 from minibase.realtime.effects import Denied, Failed, Outcome, Stood, Unavailable
 from minibase.realtime.lanes import Lane, misfit_message
-from minibase.realtime.messages import PREFIX, CloseCode, Extension
+from minibase.realtime.messages import PREFIX, Broadcast, CloseCode, Extension
+from minibase.realtime.persistence import Echoes, Persist
 from minibase.realtime.rooms import Rooms
 from minibase.realtime.sessions import DatabaseUnavailableError, Identity
 from minibase.realtime.stored import StoredMessage
-from minibase.realtime.subscribers import Subscriber
+from minibase.realtime.subscribers import Room, Subscriber
 from minibase.realtime.tables import Access, MisfitError, Table
 from minibase.realtime.visibility import Visibility
 
@@ -50,6 +53,7 @@ class Hub:
         self.rooms = Rooms()
         self._lanes: dict[str, Lane] = {}
         self._handovers: list[_Handover] = []
+        self._echoes = Echoes()
         self._stream_at = 0
         self._streaming = anyio.Event()
 
@@ -86,6 +90,8 @@ class Hub:
     def tell(self, told: Sequence[StoredMessage]) -> None:
         """Broadcasts from the database, in commit order."""
         for message in told:
+            if self._echoes.is_one(message.id):
+                continue
             self.rooms.broadcast(message.room, message.broadcast, message_id=message.id)
 
     def forget_plans(self) -> None:
@@ -122,6 +128,22 @@ class Hub:
         else:
             self.rooms.hand_over(former, subscriber)
             self._hand_over(former, subscriber)
+
+    async def say_and_keep(
+        self, room: Room, message: Broadcast, persist: Persist, message_id: UUID, *, sender: Subscriber | None = None
+    ) -> str | None:
+        """Broadcast it, and then store it under this id. Why it could not be stored, in a word, if it could not."""
+        if persist.problem is not None:
+            self.rooms.broadcast(room, message, sender=sender)
+            return persist.problem
+        name = str(message_id)
+        self._echoes.expect(name)
+        self.rooms.broadcast(room, replace(message, meta={"id": name}), sender=sender, message_id=name)
+        try:
+            stored = await self._authority.store(message_id, message, persist.seconds)
+        except DatabaseUnavailableError:
+            stored = False
+        return None if stored else persistence.FAILED
 
     def unsubscribe(self, subscriber: Subscriber) -> None:
         self.rooms.leave(subscriber)

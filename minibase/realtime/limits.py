@@ -40,16 +40,16 @@ class Rate:
         self._left = self._room
         self._at: float | None = None
 
-    def allows(self, now: float) -> bool:
-        """Whether one more may be; it is counted."""
+    def allows(self, now: float, count: int = 1) -> bool:
+        """Whether one more may be, or so many; they are counted."""
         if self._per_second == 0:
             return True
         passed = 0.0 if self._at is None else max(0.0, now - self._at)
         self._at = now
         self._left = min(self._room, self._left + passed * self._per_second)
-        if self._left < 1:
+        if self._left < count:
             return False
-        self._left -= 1
+        self._left -= count
         return True
 
 

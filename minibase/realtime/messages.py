@@ -46,6 +46,10 @@ class Extension(StrEnum):
 
     BROADCAST = "broadcast"
     PRESENCE = "presence"
+    PERSISTENCE = "persistence"
+
+
+HEARD = frozenset({Extension.BROADCAST, Extension.PRESENCE})
 
 
 class Encoding(IntEnum):

@@ -15,7 +15,7 @@ from typing import Any, assert_never
 
 import orjson
 
-from minibase.realtime import joins, messages, tokens
+from minibase.realtime import joins, messages, persistence, tokens
 from minibase.realtime.effects import (
     Channel,
     Denied,
@@ -30,6 +30,7 @@ from minibase.realtime.effects import (
     Send,
     ShowPresence,
     Stood,
+    Store,
     Subscribe,
     Track,
     Unavailable,
@@ -125,6 +126,14 @@ class Protocol:
         presence: list[Effect] = [ShowPresence(topic=channel.topic)] if channel.join.presence_enabled else []
         replay: list[Effect] = [Replay(channel=channel)] if channel.join.replay is not None else []
         return [Send(message=accepted), *presence, *replay, *self._notice(current, outcome)]
+
+    def stored(self, channel: Channel, ref: str | None, message_id: str, problem: str | None) -> list[Effect]:
+        """What became of a `Store`: said by now in any case, and kept under this id where there was no problem."""
+        if not channel.join.acknowledge:
+            return []
+        if problem is None:
+            return [Send(message=messages.reply_ok(channel.topic, ref, channel.join_ref, {"id": message_id}))]
+        return [Send(message=messages.reply_error(channel.topic, ref, channel.join_ref, {"error": problem}))]
 
     def expire(self, now: float) -> list[Effect]:
         """The end of every channel whose token has run out, and of a socket that has had no channel for too long."""
@@ -306,7 +315,12 @@ class Protocol:
 
     def _broadcast_binary(self, channel: Channel, frame: BinaryBroadcast) -> list[Effect]:
         message = Broadcast(topic=channel.topic, event=frame.event, body=frame.body, encoding=frame.encoding)
-        return self._broadcast(channel, frame.ref, message, len(frame.body))
+        persist = persistence.parse(frame.metadata.get("persist"), private=channel.join.private)
+        if persist is None or len(frame.body) > self._limits.broadcast_bytes:
+            return self._broadcast(channel, frame.ref, message, len(frame.body))
+        return _guard(
+            channel, Extension.BROADCAST, [Store(channel=channel, message=message, persist=persist, ref=frame.ref)]
+        )
 
     def _broadcast(self, channel: Channel, ref: str | None, message: Outgoing, size: int) -> list[Effect]:
         fits = size <= self._limits.broadcast_bytes

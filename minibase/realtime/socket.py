@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import replace
 from typing import assert_never
 from uuid import uuid4
 
@@ -28,6 +29,7 @@ from minibase.realtime.effects import (
     Replay,
     Send,
     ShowPresence,
+    Store,
     Subscribe,
     Track,
     Unsubscribe,
@@ -35,10 +37,11 @@ from minibase.realtime.effects import (
 )
 from minibase.realtime.hub import Hub
 from minibase.realtime.limits import Limits, Rates
-from minibase.realtime.messages import CloseCode, Extension, Outgoing, Version
+from minibase.realtime.messages import HEARD, CloseCode, Extension, Outgoing, Version
+from minibase.realtime.persistence import NOT_ALLOWED
 from minibase.realtime.protocol import Protocol
 from minibase.realtime.sessions import DatabaseUnavailableError
-from minibase.realtime.subscribers import EVERYTHING, Room, Subscriber
+from minibase.realtime.subscribers import Room, Subscriber
 from minibase.realtime.tokens import Verify
 from minibase.realtime.wire import FrameError
 
@@ -199,12 +202,10 @@ class SocketSession:
                 case FanOut(channel=channel, message=message):
                     sender = self._subscribers[channel.topic]
                     self._hub.rooms.broadcast(sender.room, message, sender=sender)
-                case Track(topic=topic, payload=payload):
-                    self._hub.rooms.track(self._subscribers[topic], payload)
-                case Untrack(topic=topic):
-                    self._hub.rooms.untrack(self._subscribers[topic])
-                case ShowPresence(topic=topic):
-                    self._hub.rooms.show_presence(self._subscribers[topic])
+                case Store():
+                    await self._store(effect)
+                case Track() | Untrack() | ShowPresence():
+                    self._carry_out_presence(effect)
                 case Replay(channel=channel):
                     await self._replay(channel)
                 case Disconnect(reason=reason, code=code):
@@ -217,6 +218,16 @@ class SocketSession:
                 case _:
                     assert_never(effect)
 
+    def _carry_out_presence(self, effect: Track | Untrack | ShowPresence) -> None:
+        rooms, subscriber = self._hub.rooms, self._subscribers[effect.topic]
+        match effect:
+            case Track(payload=payload):
+                rooms.track(subscriber, payload)
+            case Untrack():
+                rooms.untrack(subscriber)
+            case ShowPresence():
+                rooms.show_presence(subscriber)
+
     async def _subscribe(self, channel: Channel) -> None:
         former = self._subscribers.get(channel.topic)
         subscriber = Subscriber(
@@ -228,7 +239,7 @@ class SocketSession:
             presence_key=former.presence_key if former else channel.join.presence_key or str(uuid4()),
             hears_presence=former.hears_presence if former else channel.join.presence_enabled,
             outlet=self._outbox,
-            readable=frozenset() if channel.join.private else EVERYTHING,
+            readable=frozenset() if channel.join.private else HEARD,
         )
         self._subscribers[channel.topic] = subscriber
         outcome = await self._stand(channel, subscriber, former)
@@ -257,6 +268,14 @@ class SocketSession:
             told = []
         frames = {each.id: wire.encode(self._version, each.broadcast) for each in told}
         subscriber.replay({message_id: frame for message_id, frame in frames.items() if frame is not None})
+
+    async def _store(self, effect: Store) -> None:
+        sender, message_id = self._subscribers[effect.channel.topic], uuid4()
+        persist = effect.persist
+        if persist.problem is None and not await self._may_write(sender, Extension.PERSISTENCE):
+            persist = replace(persist, problem=NOT_ALLOWED)
+        problem = await self._hub.say_and_keep(sender.room, effect.message, persist, message_id, sender=sender)
+        await self._carry_out(self._protocol.stored(effect.channel, effect.ref, str(message_id), problem))
 
     async def _may_write(self, subscriber: Subscriber, extension: Extension) -> bool:
         """What policies say, asked once for each token. While nobody can be asked: no."""

@@ -8,12 +8,11 @@ from typing import Protocol
 from minibase.realtime import messages
 from minibase.realtime.bindings import Binding
 from minibase.realtime.matching import Cohort
-from minibase.realtime.messages import CloseCode, Extension, Outgoing, Version
+from minibase.realtime.messages import HEARD, CloseCode, Extension, Outgoing, Version
 from minibase.realtime.snapshots import Snapshot
 from minibase.realtime.tokens import Claims
 
 MAX_WAITING_CHANGES = 20_000
-EVERYTHING = frozenset(Extension)
 
 
 class Outlet(Protocol):
@@ -49,7 +48,7 @@ class Subscriber:
     presence_key: str
     hears_presence: bool
     outlet: Outlet
-    readable: frozenset[Extension] = EVERYTHING
+    readable: frozenset[Extension] = HEARD
     writable: dict[Extension, bool] = field(default_factory=dict)
     since: Snapshot | None = None
     until: Snapshot | None = None

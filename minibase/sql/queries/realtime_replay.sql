@@ -8,6 +8,7 @@ from (
     where topic = $1 and private and extension = 'broadcast'
         and inserted_at >= to_timestamp($2::int8 / 1000.0) at time zone 'UTC'
         and inserted_at >= now() at time zone 'UTC' - interval '3 days'
+        and (expires_at is null or expires_at > now() at time zone 'UTC')
     order by realtime.messages.inserted_at desc
     limit $3
 ) as newest

@@ -18,8 +18,10 @@ const clients = [];
 
 async function connect(token = null, options = {}) {
   const realtime = { transport: ws, ...options };
-  const client = createClient(REALTIME_URL, REALTIME_ANON_KEY, { auth: { persistSession: false, autoRefreshToken: false }, realtime });
-  if (token) await client.realtime.setAuth(token);
+  // Not setAuth(token): the client asks for its token anew after each join, and without a session falls back to the key.
+  const identity = token ? { accessToken: async () => token } : { auth: { persistSession: false, autoRefreshToken: false } };
+  const client = createClient(REALTIME_URL, REALTIME_ANON_KEY, { ...identity, realtime });
+  if (token) await client.realtime.setAuth();
   clients.push(client);
   return client;
 }
@@ -204,4 +206,25 @@ test("only who may write to a private channel is heard there", async () => {
   await bob.send({ type: "broadcast", event: "e", payload: { from: "bob" } });
   await ada.send({ type: "broadcast", event: "e", payload: { from: "ada" } });
   assert.deepEqual(await inbox.take(1), ["ada"]);
+});
+
+test("what a sender wants kept is said once, and replayed to whoever joins later", async () => {
+  const topic = `conformance-${randomUUID()}`;
+  const config = { private: true, broadcast: { ack: true } };
+  const ada = (await connect(REALTIME_ADA)).channel(topic, { config });
+  const bob = (await connect(REALTIME_BOB)).channel(topic, { config });
+  const [heard, replayed] = [new Inbox(), new Inbox()];
+  bob.on("broadcast", { event: "*" }, ({ payload }) => heard.put(payload.n));
+  await Promise.all([subscribed(ada), subscribed(bob)]);
+  assert.equal(await ada.send({ type: "broadcast", event: "e", payload: { n: 1 }, persist: true }), "ok");
+  assert.equal(await ada.send({ type: "broadcast", event: "e", payload: { n: 2 }, persist: { ttl: 60 } }), "ok");
+  assert.deepEqual(await ada.httpSend("e", { n: 3 }, { persist: true }), { success: true });
+  assert.notEqual(await bob.send({ type: "broadcast", event: "e", payload: { n: 0 }, persist: true }), "ok");
+  await ada.send({ type: "broadcast", event: "e", payload: { n: 4 } });
+  assert.deepEqual(await heard.take(4), [1, 2, 3, 4]);
+  const replay = { since: Date.now() - 60_000, limit: 10 };
+  const late = (await connect(REALTIME_BOB)).channel(topic, { config: { private: true, broadcast: { replay } } });
+  late.on("broadcast", { event: "*" }, ({ payload, meta }) => replayed.put([payload.n, meta?.replayed]));
+  await subscribed(late);
+  assert.deepEqual(await replayed.take(3), [1, 2, 3].map((n) => [n, true]));
 });

@@ -18,6 +18,7 @@ from minibase.realtime.effects import (
     Send,
     ShowPresence,
     Stood,
+    Store,
     Subscribe,
     Track,
     Unavailable,
@@ -38,6 +39,7 @@ from minibase.realtime.messages import (
     reply_ok,
     system,
 )
+from minibase.realtime.persistence import NOT_PRIVATE, NOT_VALID, Echoes
 from minibase.realtime.protocol import Protocol
 from minibase.realtime.tokens import Claims, RefusedTokenError, refusal
 
@@ -415,3 +417,50 @@ def test_only_private_channels_where_the_project_says_so() -> None:
     protocol = new_protocol(private_only=True)
     assert reason(protocol.receive(join_frame(), NOW)) == "PrivateOnly: This project only allows private channels"
     assert isinstance(protocol.receive(join_frame({"private": True}), NOW)[0], Subscribe)
+
+
+@pytest.mark.parametrize(
+    ("asked", "private", "seconds", "problem"),
+    [
+        (True, True, 259_200, None),
+        ({}, True, 259_200, None),
+        ({"ttl": 60}, True, 60, None),
+        ({"ttl": 10**9}, True, 259_200, None),
+        ({"ttl": 0}, True, 259_200, NOT_VALID),
+        ({"ttl": True}, True, 259_200, NOT_VALID),
+        ("yes", True, 259_200, NOT_VALID),
+        (True, False, 259_200, NOT_PRIVATE),
+    ],
+)
+def test_what_a_sender_wants_kept(asked: object, private: bool, seconds: int, problem: str | None) -> None:
+    protocol = new_protocol()
+    joined(protocol, {"private": private, "broadcast": {"ack": True}})
+    message = BinaryBroadcast(
+        topic=TOPIC, event="e", body=b"{}", encoding=Encoding.JSON, metadata={"persist": asked}, ref="4"
+    )
+    [effect] = protocol.receive(message, NOW)
+    [store] = effect.effects if isinstance(effect, IfWritable) else [effect]
+    assert isinstance(store, Store)
+    assert (store.persist.seconds, store.persist.problem) == (seconds, problem)
+    [answer] = sent(protocol.stored(store.channel, "4", "an id", problem))
+    assert answer.payload == (
+        {"status": "error", "response": {"error": problem}}
+        if problem
+        else {"status": "ok", "response": {"id": "an id"}}
+    )
+
+
+@pytest.mark.parametrize("asked", [None, False])
+def test_what_nobody_wants_kept_is_said_only(asked: object) -> None:
+    protocol = new_protocol()
+    joined(protocol)
+    message = BinaryBroadcast(topic=TOPIC, event="e", body=b"{}", encoding=Encoding.JSON, metadata={"persist": asked})
+    assert [type(effect) for effect in protocol.receive(message, NOW)] == [FanOut]
+
+
+def test_echoes_are_told_once_and_forgotten_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("minibase.realtime.persistence.KEPT_ECHOES", 2)
+    echoes = Echoes()
+    for name in "abc":
+        echoes.expect(name)
+    assert [echoes.is_one(name) for name in "abcb"] == [False, True, True, False]
