@@ -32,6 +32,7 @@ from minibase.realtime.tokens import Claims, RefusedTokenError, parse_claims, re
 from minibase.realtime.visibility import Visibility
 
 VISIBILITY_SESSIONS = 4
+PRIVATE_SESSIONS = 2
 SCHEMA_CHANNEL = "pgrst"
 PATHS = ("/websocket", "/socket/websocket", "/realtime/v1/websocket")
 
@@ -64,12 +65,13 @@ async def open_realtime(*, endpoint: Endpoint, keyring: Keyring, config: Config)
         private_only=config.private_only,
     )
     pool = SessionPool(endpoint, VISIBILITY_SESSIONS)
+    private = SessionPool(endpoint, PRIVATE_SESSIONS)
     settling = Session(lambda: connect(endpoint, Login.ADMIN))
     reading = Session(lambda: _connect_listening(endpoint, schema_changed))
     catalogue = Catalogue(reading)
     try:
         async with anyio.create_task_group() as tasks:
-            authority = Authority(pool, catalogue)
+            authority = Authority(private, catalogue)
             hub = Hub(tasks=tasks, catalogue=catalogue, visibility=Visibility(pool), authority=authority)
 
             def schema_changed() -> None:
@@ -80,7 +82,7 @@ async def open_realtime(*, endpoint: Endpoint, keyring: Keyring, config: Config)
             yield _Service(keyring, hub, authority, limits).routes()
             tasks.cancel_scope.cancel()
     finally:
-        for session in (pool, settling, reading):
+        for session in (pool, private, settling, reading):
             await session.close()
 
 

@@ -127,5 +127,4 @@ class Authority:
             await connection.execute(_WHERE, name, subject if isinstance(subject, str) else "", claims.role)
             return await work(connection)
 
-        async with self._pool.borrow(identity) as session:
-            return await session.undo(work_there)
+        return await self._pool.ask(identity, lambda session: session.undo(work_there))

@@ -17,7 +17,7 @@ from minibase.realtime.changes import Layout
 from minibase.realtime.pgoutput import Relation
 from minibase.realtime.sessions import Session
 from minibase.realtime.snapshots import Snapshot
-from minibase.realtime.tables import NO_ACCESS, Access, Rows, Table, TableColumn
+from minibase.realtime.tables import NO_ACCESS, Access, Rows, Table, TableColumn, bounded_time_limit
 from minibase.realtime.values import TypeFacts
 
 _QUERIES = Path(__file__).parent.parent / "sql" / "queries"
@@ -70,7 +70,9 @@ class Catalogue:
         rows = await self._session.fetch(self._access_sql, role, list(oids))
         found = {
             row["oid"]: Access(
-                selectable=frozenset(row["selectable"]), rows=Rows(row["rows"]), time_limit=row["time_limit"]
+                selectable=frozenset(row["selectable"]),
+                rows=Rows(row["rows"]),
+                time_limit=bounded_time_limit(row["time_limit"]),
             )
             for row in rows
         }

@@ -52,6 +52,8 @@ class RowChange:
     old_is_whole: bool
     xid: int
     committed_at: str
+    size: int
+    """Its bytes in the log: what it costs to keep it waiting."""
 
     def tested(self, column: str) -> Value:
         """What a filter on this column looks at: the new row, for a DELETE the old. UNCHANGED if it is not logged."""
@@ -91,12 +93,14 @@ class RowChange:
     def _new_value(self, position: int) -> Value:
         assert self.new is not None
         value = self.new[position]
-        if value is UNCHANGED and self.old is not None and self.old_is_whole:
-            return self.old[position]
-        return value
+        # A key stored out of line is logged with the old row only, so that the change can be told from others.
+        is_known = self.old_is_whole or self.layout.relation.columns[position].in_identity
+        return self.old[position] if value is UNCHANGED and self.old is not None and is_known else value
 
 
-def from_message(message: Insert | Update | Delete, layout: Layout, *, xid: int, committed_at: str) -> RowChange:
+def from_message(
+    message: Insert | Update | Delete, layout: Layout, *, xid: int, committed_at: str, size: int = 0
+) -> RowChange:
     old = None if isinstance(message, Insert) else message.old
     return RowChange(
         layout=layout,
@@ -106,6 +110,7 @@ def from_message(message: Insert | Update | Delete, layout: Layout, *, xid: int,
         old_is_whole=not isinstance(message, Insert) and message.old_is_whole,
         xid=xid,
         committed_at=committed_at,
+        size=size,
     )
 
 

@@ -22,7 +22,7 @@ from minibase.realtime.persistence import Echoes, Persist
 from minibase.realtime.rooms import Rooms
 from minibase.realtime.sessions import DatabaseUnavailableError, Identity
 from minibase.realtime.stored import StoredMessage
-from minibase.realtime.subscribers import Room, Subscriber
+from minibase.realtime.subscribers import LaneKey, Room, Subscriber
 from minibase.realtime.tables import Access, MisfitError, Table
 from minibase.realtime.visibility import Visibility
 
@@ -30,6 +30,9 @@ STAND_SECONDS = 8  # clients give a join ten
 logger = logging.getLogger(__name__)
 
 UNAVAILABLE = Unavailable(reason="UnableToConnectToProject: The database cannot be reached now, please try again")
+TIMED_OUT = Unavailable(
+    reason="PostgresChangesSubscribeTimeout: The subscription did not stand in the time given, please try again"
+)
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -51,7 +54,7 @@ class Hub:
         self._visibility = visibility
         self._authority = authority
         self.rooms = Rooms()
-        self._lanes: dict[str, Lane] = {}
+        self._lanes: dict[LaneKey, Lane] = {}
         self._handovers: list[_Handover] = []
         self._echoes = Echoes()
         self._stream_at = 0
@@ -101,24 +104,27 @@ class Hub:
 
     # -- what sockets say
 
-    async def subscribe(self, subscriber: Subscriber, former: Subscriber | None = None, *, wait: bool) -> Outcome:
+    async def subscribe(
+        self, subscriber: Subscriber, former: Subscriber | None = None, *, wait: bool, patience_s: float | None = None
+    ) -> Outcome:
         """Make the subscription stand. The caller answers the join and then calls `enter`.
 
         A private channel must be readable; one without bindings stands at once unless it is to `wait` for the stream.
+        What does not stand in time is refused: `patience_s` is what the client said it would wait.
 
         `former` is the same channel under the claims it had before: it hears what was committed until the new one
         takes over, so that nothing is missed or doubled between them.
         """
         if not (wait or subscriber.needs_stream):
             return Stood()
-        with anyio.move_on_after(STAND_SECONDS):
+        with anyio.move_on_after(STAND_SECONDS if patience_s is None else patience_s) as patience:
             try:
                 await self._streaming.wait()
                 return await self._authorise(subscriber) or await self._stand(subscriber, former)
             except DatabaseUnavailableError:
                 pass
         self.unsubscribe(subscriber)
-        return UNAVAILABLE
+        return UNAVAILABLE if patience_s is None or not patience.cancelled_caught else TIMED_OUT
 
     def enter(self, subscriber: Subscriber, former: Subscriber | None = None) -> None:
         """The join has been answered: the channel is in its room and hears what was held for it."""
@@ -150,13 +156,13 @@ class Hub:
         for handover in [each for each in self._handovers if each.successor is subscriber]:
             self._handovers.remove(handover)
             self.unsubscribe(handover.former)
-        lane = self._lanes.get(subscriber.claims.text)
+        lane = self._lanes.get(subscriber.lane)
         if lane is None:
             return
         lane.remove(subscriber)
         if lane.is_empty:
             lane.scope.cancel()
-            del self._lanes[subscriber.claims.text]
+            del self._lanes[subscriber.lane]
 
     async def _authorise(self, subscriber: Subscriber) -> Denied | None:
         """What a private channel may hear is settled; Denied where that is nothing it would hear."""
@@ -211,10 +217,10 @@ class Hub:
         await self._visibility.fit(identity, binding, table, access)
 
     def _lane(self, subscriber: Subscriber) -> Lane:
-        claims = subscriber.claims
-        lane = self._lanes.get(claims.text)
+        lane = self._lanes.get(subscriber.lane)
         if lane is None:
-            lane = self._lanes[claims.text] = Lane(claims, self._catalogue, self._visibility, self._finish_handovers)
+            lane = Lane(subscriber.claims, self._catalogue, self._visibility, self._finish_handovers)
+            self._lanes[subscriber.lane] = lane
             self._tasks.start_soon(lane.run)
         return lane
 
@@ -230,7 +236,7 @@ class Hub:
     def _finish_handovers(self) -> None:
         """Drop each former that has said all that was committed until its successor took over."""
         for handover in list(self._handovers):
-            former, lane = handover.former, self._lanes.get(handover.former.claims.text)
+            former, lane = handover.former, self._lanes.get(handover.former.lane)
             assert former.until is not None
             if handover.awaits is None and lane is not None and self._stream_at >= former.until.lsn:
                 handover.awaits = lane.offered

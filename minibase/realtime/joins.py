@@ -9,6 +9,7 @@ from minibase.realtime import bindings
 from minibase.realtime.bindings import Binding, BindingError
 
 MAX_REPLAYED = 25
+WAIT_S, MAX_WAIT_S = 15.0, 20.0
 LATEST_MS = 253_402_300_799_999  # the end of the year 9999
 
 
@@ -22,7 +23,10 @@ class Replay:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Join:
-    """What a channel wants. `echoes` answers the requested bindings; `problem` says why they cannot be parsed."""
+    """What a channel wants. `echoes` answers the requested bindings; `problem` says why they cannot be parsed.
+
+    With `wait_s` the join is to be refused where its bindings do not stand within so many seconds.
+    """
 
     token: str | None
     private: bool
@@ -33,7 +37,7 @@ class Join:
     bindings: tuple[Binding, ...]
     echoes: tuple[dict[str, Any], ...]
     problem: str | None
-    wait: bool
+    wait_s: float | None
     replication_ready: bool = False
     replay: Replay | None = None
     replay_problem: str | None = None
@@ -57,7 +61,7 @@ def parse(payload: dict[str, Any]) -> Join:
         bindings=parsed,
         echoes=tuple(bindings.echo(entry) for entry in entries),
         problem=problem,
-        wait=_truth(_object(config.get("postgres_changes_options")).get("wait")),
+        wait_s=_wait(_object(config.get("postgres_changes_options"))),
         replication_ready=_truth(broadcast.get("replication_ready")),
         replay=replay,
         replay_problem=replay_problem,
@@ -89,6 +93,13 @@ def _replay(value: Any, *, private: bool) -> tuple[Replay | None, str | None]:
     if since_ms is None or count is None:
         return None, "UnableToReplayMessages: Replay params are not valid"
     return Replay(since_ms=since_ms, limit=min(count, MAX_REPLAYED)), None
+
+
+def _wait(options: dict[str, Any]) -> float | None:
+    if not _truth(options.get("wait")):
+        return None
+    timeout_ms = _count(options.get("timeout"))
+    return WAIT_S if not timeout_ms else min(timeout_ms / 1000, MAX_WAIT_S)
 
 
 def _count(value: Any) -> int | None:

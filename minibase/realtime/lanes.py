@@ -1,23 +1,24 @@
 """One lane per distinct role and claims: what its subscribers may see is decided once, in order, for all of them.
 
+Subscribers that filter by patterns have a lane for each set of patterns: a pattern may take as long as a policy.
 Lanes do not wait for each other, so a slow or raising policy is felt by those it was written for and nobody else.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import anyio
 
 from minibase.realtime import changes, matching, reasons, wire
-from minibase.realtime.bindings import Binding
+from minibase.realtime.bindings import Binding, Change
 from minibase.realtime.catalogue import Catalogue
 from minibase.realtime.changes import Layout, RowChange
-from minibase.realtime.matching import Cohort, Hit, Plan, Route
+from minibase.realtime.matching import Cohort, Condition, Hit, Plan, Route
 from minibase.realtime.messages import CloseCode
-from minibase.realtime.sessions import DatabaseUnavailableError, Identity
-from minibase.realtime.subscribers import MAX_WAITING_CHANGES, Subscriber
+from minibase.realtime.sessions import DatabaseUnavailableError, Identity, Pace
+from minibase.realtime.subscribers import MAX_WAITING_BYTES, MAX_WAITING_CHANGES, Subscriber
 from minibase.realtime.tables import MisfitError
 from minibase.realtime.tokens import Claims
 from minibase.realtime.visibility import Visibility
@@ -41,11 +42,13 @@ class Lane:
         self._plans: dict[Layout, Plan] = {}
         self._generation = 0
         self._waiting: list[RowChange] = []
+        self._waiting_bytes = 0
         self._arrived = anyio.Event()
         self.offered = 0
         """How many changes were ever taken, and how many of these are done with."""
         self.decided = 0
         self.scope = anyio.CancelScope()
+        self._pace = Pace()
 
     @property
     def is_empty(self) -> bool:
@@ -74,8 +77,10 @@ class Lane:
         covered = {layout for layout in {change.layout for change in batch} if self._covers(layout)}
         taken = [change for change in batch if change.layout in covered]
         self._waiting += taken
+        self._waiting_bytes += sum(change.size for change in taken)
         self.offered += len(taken)
-        if len(self._waiting) > MAX_WAITING_CHANGES:
+        too_large = self._waiting_bytes > MAX_WAITING_BYTES and len(self._waiting) > 1
+        if too_large or len(self._waiting) > MAX_WAITING_CHANGES:
             self._close(CloseCode.TRY_LATER, "too many changes are waiting for this role's policies")
         if self._waiting:
             self._arrived.set()
@@ -86,6 +91,7 @@ class Lane:
             while True:
                 await self._arrived.wait()
                 batch, self._waiting = self._waiting[:BATCH_CHANGES], self._waiting[BATCH_CHANGES:]
+                self._waiting_bytes -= sum(change.size for change in batch)
                 if not self._waiting:
                     self._arrived = anyio.Event()
                 if batch:
@@ -107,7 +113,9 @@ class Lane:
         plans = {change.layout: await self._plan(change.layout) for change in batch}
         asked = {question for change in batch for question in matching.questions(change, plans[change.layout])}
         identity = self._identity(plans[batch[0].layout])
-        answers = await self._visibility.answer(identity, asked) if asked else {}
+        answers, failed = await self._visibility.answer(identity, asked) if asked else ({}, {})
+        for condition, raised in failed.items():
+            self._complain_of_filter(condition, raised, plans.values())
         hits = {change: matching.match(change, plans[change.layout], answers) for change in batch}
         visible = await self._visible([change for change in batch if hits[change]], plans)
         for change in batch:
@@ -168,7 +176,7 @@ class Lane:
         plan = Plan(table=layout.table, access=access, routes=routes)
         for cohort in list(self._cohorts):
             try:
-                fitted = [await self._route(binding, plan) for binding in _covering(cohort, layout)]
+                fitted = [route for binding in _covering(cohort, layout) for route in await self._routes(binding, plan)]
             except MisfitError as error:
                 self._tell(cohort, misfit_message(error))
                 continue
@@ -176,17 +184,21 @@ class Lane:
                 routes[cohort] = tuple(fitted)
         return plan
 
-    async def _route(self, binding: Binding, plan: Plan) -> Route:
-        # Where the role cannot read the key, every subscriber is told so and no filter is looked at.
-        conditions = (
-            await self._visibility.fit(self._identity(plan), binding, plan.table, plan.access)
-            if plan.table.key and plan.access.reads_key(plan.table)
-            else ()
-        )
-        return Route(id=binding.id, kind=binding.change, conditions=conditions, select=binding.select)
+    async def _routes(self, binding: Binding, plan: Plan) -> list[Route]:
+        try:
+            conditions = await self._visibility.fit(self._identity(plan), binding, plan.table, plan.access)
+            return [Route(id=binding.id, kind=binding.change, conditions=conditions, select=binding.select)]
+        except MisfitError:
+            if plan.table.key and plan.access.reads_key(plan.table):
+                raise
+        # Where the role cannot read the key it is told so for each new row, whatever the filter. Only of a deleted row
+        # would something be shown, and nobody can tell whether this filter lets it.
+        told = [kind for kind in (Change.INSERT, Change.UPDATE) if binding.change in (None, kind)]
+        return [Route(id=binding.id, kind=kind, conditions=(), select=binding.select) for kind in told]
 
     def _identity(self, plan: Plan) -> Identity:
-        return Identity(role=self._claims.role, claims=self._claims.text, time_limit=plan.access.time_limit)
+        time_limit = plan.access.time_limit
+        return Identity(role=self._claims.role, claims=self._claims.text, time_limit=time_limit, pace=self._pace)
 
     def _covers(self, layout: Layout) -> bool:
         known = self._plans.get(layout)
@@ -196,12 +208,19 @@ class Lane:
         for cohort in plan.routes:
             self._tell(cohort, message)
 
+    def _complain_of_filter(self, condition: Condition, raised: str, plans: Iterable[Plan]) -> None:
+        routes = {cohort: routes for plan in plans for cohort, routes in plan.routes.items()}
+        for cohort, found in routes.items():
+            if any(condition in route.conditions for route in found):
+                self._tell(cohort, f"A filter on {condition.filter.column!r} could not be decided: {raised}")
+
     def _tell(self, cohort: Cohort, message: str) -> None:
         for subscriber in self._cohorts.get(cohort, ()):
             subscriber.complain(message)
 
     def _close(self, code: CloseCode, reason: str) -> None:
         self._waiting.clear()
+        self._waiting_bytes = 0
         for members in list(self._cohorts.values()):
             for subscriber in list(members):
                 subscriber.outlet.close(code, reason)

@@ -115,7 +115,7 @@ class Protocol:
         if current is None or current.join_ref != channel.join_ref:
             return []
         if current.phase is Phase.JOINED:
-            return self._end(current, outcome.reason) if isinstance(outcome, Denied) else self._notice(current, outcome)
+            return self._renewed(current, outcome)
         refused = _refusal_of(channel.join, outcome)
         if refused is not None:
             del self._channels[channel.topic]
@@ -126,6 +126,16 @@ class Protocol:
         presence: list[Effect] = [ShowPresence(topic=channel.topic)] if channel.join.presence_enabled else []
         replay: list[Effect] = [Replay(channel=channel)] if channel.join.replay is not None else []
         return [Send(message=accepted), *presence, *replay, *self._notice(current, outcome)]
+
+    def _renewed(self, channel: Channel, outcome: Outcome) -> list[Effect]:
+        """What becomes of a channel under its new claims. Where nobody can say, its client must come back and ask."""
+        match outcome:
+            case Denied(reason=reason):
+                return self._end(channel, reason)
+            case Unavailable(reason=reason):
+                return [*self._notice(channel, outcome), Disconnect(reason=reason, code=CloseCode.RESTART)]
+            case _:
+                return self._notice(channel, outcome)
 
     def stored(self, channel: Channel, ref: str | None, message_id: str, problem: str | None) -> list[Effect]:
         """What became of a `Store`: said by now in any case, and kept under this id where there was no problem."""
@@ -347,7 +357,7 @@ def _refusal_of(join: Join, outcome: Outcome) -> str | None:
         case Unavailable(reason=reason) | Denied(reason=reason):
             return reason
         case Failed(message=message):
-            return f"RealtimeDisabledForConfiguration: {message}" if join.wait else None
+            return f"RealtimeDisabledForConfiguration: {message}" if join.wait_s is not None else None
         case _:
             assert_never(outcome)
 

@@ -32,6 +32,7 @@ PUBLICATIONS = "supabase_realtime,supabase_realtime_messages_publication"
 STATUS_SECONDS = 10  # well under half of wal_sender_timeout, which is 60 s
 RETRY_SECONDS = (0.1, 0.2, 0.5, 1, 2)
 BATCH_CHANGES = 256
+BATCH_BYTES = 4 * 1024 * 1024
 SETTLE_SECONDS = 0.002
 
 # Values are formatted from this text, see `values`.
@@ -124,6 +125,7 @@ class _Stream:
         self._handled = 0
         self._settled: int | None = None
         self._batch: list[RowChange | StoredMessage] = []
+        self._batch_size = 0
         self._last_xid = self._first_lsn = self._last_lsn = 0
 
     async def follow(self) -> None:
@@ -146,13 +148,13 @@ class _Stream:
             if size < 0:
                 raise StreamEndedError(self._connection.error_message.decode(errors="replace").strip() or "closed")
             await self._take(bytes(data))
-            if len(self._batch) >= BATCH_CHANGES:
+            if len(self._batch) >= BATCH_CHANGES or self._batch_size >= BATCH_BYTES:
                 await self._hand_over()
         await self._hand_over()
 
     async def _take(self, data: bytes) -> None:
         if data[:1] == _XLOG_DATA:
-            await self._handle(pgoutput.decode(data[25:]))
+            await self._handle(pgoutput.decode(data[25:]), len(data))
         elif data[:1] == _KEEPALIVE:
             if self._transaction is None:
                 self._handled = max(self._handled, int.from_bytes(data[1:9], "big"))
@@ -160,7 +162,7 @@ class _Stream:
                 await self._hand_over()
                 self._send_status()
 
-    async def _handle(self, message: pgoutput.Message) -> None:
+    async def _handle(self, message: pgoutput.Message, size: int) -> None:
         match message:
             case Begin():
                 self._transaction = message
@@ -173,23 +175,24 @@ class _Stream:
                 self._catalogue.forget(oid)
                 self._hub.forget_plans()
             case Insert() | Update() | Delete():
-                await self._add(message)
+                await self._add(message, size)
             case _:
                 pass
 
-    async def _add(self, message: Insert | Update | Delete) -> None:
+    async def _add(self, message: Insert | Update | Delete, size: int) -> None:
         relation = self._relations.get(message.relation)
         if relation is None or self._transaction is None:
             raise StreamEndedError(f"a row of unknown relation {message.relation} or outside a transaction")
         self._last_xid, self._last_lsn = self._transaction.xid, self._transaction.final_lsn
         if not self._batch:
             self._first_lsn = self._last_lsn
+        self._batch_size += size
         if stored.is_messages(relation):
             self._add_message(message, relation)
             return
         layout = await self._catalogue.layout(relation)
         self._batch.append(
-            changes.from_message(message, layout, xid=self._transaction.xid, committed_at=self._committed_at)
+            changes.from_message(message, layout, xid=self._transaction.xid, committed_at=self._committed_at, size=size)
         )
 
     def _add_message(self, message: Insert | Update | Delete, relation: Relation) -> None:
@@ -206,7 +209,7 @@ class _Stream:
     async def _hand_over(self) -> None:
         if not self._batch:
             return
-        batch, self._batch = self._batch, []
+        batch, self._batch, self._batch_size = self._batch, [], 0
         await self._settle(self._last_xid)
         told = [each for each in batch if isinstance(each, StoredMessage)]
         rows = [each for each in batch if isinstance(each, RowChange)]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias, TypeVar
 
 import anyio
@@ -16,6 +17,7 @@ T = TypeVar("T")
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 CONNECT_SECONDS = 10
 QUERY_SECONDS = 15  # longer than any statement_timeout, for a server that does not answer at all
+SLOW_SECONDS = 0.2  # a question that takes longer must not keep others waiting
 
 _LOST = (
     OSError,
@@ -31,13 +33,21 @@ class DatabaseUnavailableError(Exception):
     """The database cannot be asked now. What was asked may be asked again later."""
 
 
+@dataclass(slots=True)
+class Pace:
+    """How the last question of one asker went. Slow askers wait for each other, and nobody waits for them."""
+
+    is_slow: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """As whom a question is asked: what policies see in `current_user` and `request.jwt.claims`."""
+    """As whom a question is asked: what policies see in `current_user` and `request.jwt.claims`. And at what pace."""
 
     role: str
     claims: str
     time_limit: str
+    pace: Pace = field(default_factory=Pace, compare=False)
 
 
 async def connect(endpoint: Endpoint, role: Login) -> Connection:
@@ -128,16 +138,54 @@ class Session:
         return self._connection
 
 
+class GaveWayError(Exception):
+    """A question that took long was interrupted for others; it is to be asked again among its like."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Permit:
+    """The right to use one session, out of those for quick questions or of those for slow ones."""
+
+    held: anyio.Semaphore
+
+    def move(self, other: anyio.Semaphore) -> bool:
+        """Hold one of the others instead; False if there is none."""
+        if other is self.held:
+            return True
+        try:
+            other.acquire_nowait()
+        except anyio.WouldBlock:
+            return False
+        self.held.release()
+        self.held = other
+        return True
+
+
 class SessionPool:
-    """A few sessions signed in as `authenticator`; who asks next gets one that already is whom it needs, if idle."""
+    """A few sessions signed in as `authenticator`; who asks next gets one that already is whom it needs, if idle.
+
+    There are as many again for questions that take long. One that turns out to be such moves over, or gives way where
+    they are all taken, and its asker asks there until an answer comes quickly: slow policies do not take the sessions
+    that others are waiting for.
+    """
 
     def __init__(self, endpoint: Endpoint, size: int) -> None:
-        self._idle = [Session(lambda: connect(endpoint, Login.API)) for _ in range(size)]
-        self._free = anyio.Semaphore(size)
+        self._idle = [Session(lambda: connect(endpoint, Login.API)) for _ in range(2 * size)]
+        self._quick, self._slow = anyio.Semaphore(size), anyio.Semaphore(size)
+
+    async def ask(self, identity: Identity, question: Callable[[Session], Awaitable[T]]) -> T:
+        """What `question` finds. It may be put again, so it changes nothing."""
+        while True:
+            try:
+                async with self.borrow(identity, gives_way=True) as session:
+                    return await question(session)
+            except GaveWayError:
+                continue
 
     @asynccontextmanager
-    async def borrow(self, identity: Identity) -> AsyncIterator[Session]:
-        async with self._free:
+    async def borrow(self, identity: Identity, *, gives_way: bool = False) -> AsyncIterator[Session]:
+        """A session that is this identity. GaveWayError if it `gives_way` and took long while others waited."""
+        async with self._permitted(identity.pace, gives_way=gives_way):
             session = next((idle for idle in self._idle if idle.identity == identity), self._idle[0])
             self._idle.remove(session)
             try:
@@ -145,6 +193,27 @@ class SessionPool:
                 yield session
             finally:
                 self._idle.append(session)
+
+    @asynccontextmanager
+    async def _permitted(self, pace: Pace, *, gives_way: bool) -> AsyncIterator[None]:
+        permit = _Permit(held=self._slow if pace.is_slow else self._quick)
+        await permit.held.acquire()
+        started = anyio.current_time()
+        with anyio.CancelScope() as scope:
+
+            def move_over() -> None:
+                if not permit.move(self._slow) and gives_way:
+                    scope.cancel()
+
+            timer = asyncio.get_running_loop().call_later(SLOW_SECONDS, move_over)
+            try:
+                yield
+            finally:
+                timer.cancel()
+                pace.is_slow = anyio.current_time() - started > SLOW_SECONDS
+                permit.held.release()
+        if scope.cancelled_caught:
+            raise GaveWayError
 
     async def close(self) -> None:
         for session in self._idle:

@@ -12,7 +12,6 @@ from typing import assert_never
 from uuid import uuid4
 
 import anyio
-from anyio.abc import ObjectReceiveStream, ObjectSendStream
 from starlette.types import Message
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -36,6 +35,7 @@ from minibase.realtime.effects import (
     Untrack,
 )
 from minibase.realtime.hub import Hub
+from minibase.realtime.inbox import Inbox
 from minibase.realtime.limits import Limits, Rates
 from minibase.realtime.messages import HEARD, CloseCode, Extension, Outgoing, Version
 from minibase.realtime.persistence import NOT_ALLOWED
@@ -47,7 +47,6 @@ from minibase.realtime.wire import FrameError
 
 MAX_WAITING_FRAMES = 50_000
 MAX_WAITING_BYTES = 32 * 1024 * 1024
-MAX_INBOX = 256
 CLOSE_SECONDS = 5
 TOO_BIG = 1009
 GONE = 0
@@ -135,11 +134,11 @@ class SocketSession:
 
     async def run(self) -> None:
         """Serve until either side ends the socket; nothing of it is left behind."""
-        inbox_in, inbox_out = anyio.create_memory_object_stream[str | bytes](MAX_INBOX)
+        inbox = Inbox()
         try:
-            async with anyio.create_task_group() as tasks, inbox_in, inbox_out:
-                tasks.start_soon(self._receive, inbox_in)
-                tasks.start_soon(self._process, inbox_out)
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._receive, inbox)
+                tasks.start_soon(self._process, inbox)
                 tasks.start_soon(self._send)
                 await self._outbox.closed.wait()
                 tasks.cancel_scope.cancel()
@@ -148,7 +147,7 @@ class SocketSession:
                 self._hub.unsubscribe(subscriber)
         await self._say_goodbye()
 
-    async def _receive(self, inbox: ObjectSendStream[str | bytes]) -> None:
+    async def _receive(self, inbox: Inbox) -> None:
         """Read frames as they come, whatever is being processed: pings are answered only while somebody reads."""
         while True:
             with anyio.move_on_after(self._limits.silence_s or None) as patience:
@@ -164,14 +163,14 @@ class SocketSession:
             if len(frame) > self._limits.frame_bytes:
                 self._outbox.close(TOO_BIG, f"a frame may have at most {self._limits.frame_bytes} bytes")
                 return
-            await inbox.send(frame)
+            await inbox.put(frame)
 
-    async def _process(self, inbox: ObjectReceiveStream[str | bytes]) -> None:
+    async def _process(self, inbox: Inbox) -> None:
         while True:
             expiry = self._protocol.next_expiry
             patience = None if expiry is None else max(0.0, expiry - time.time())
             with anyio.move_on_after(patience) as waited:
-                frame = await inbox.receive()
+                frame = await inbox.take()
             if waited.cancelled_caught:
                 await self._carry_out(self._protocol.expire(time.time()))
             else:
@@ -252,7 +251,8 @@ class SocketSession:
     async def _stand(self, channel: Channel, subscriber: Subscriber, former: Subscriber | None) -> Outcome:
         if channel.join.problem is not None:
             return Failed(message=channel.join.problem)
-        return await self._hub.subscribe(subscriber, former, wait=channel.join.replication_ready)
+        join = channel.join
+        return await self._hub.subscribe(subscriber, former, wait=join.replication_ready, patience_s=join.wait_s)
 
     async def _replay(self, channel: Channel) -> None:
         """Older broadcasts, fetched while newer ones already arrive and wait."""

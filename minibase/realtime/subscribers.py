@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from minibase.realtime import messages
 from minibase.realtime.bindings import Binding
+from minibase.realtime.filters import PATTERN_OPERATORS, Filter
 from minibase.realtime.matching import Cohort
 from minibase.realtime.messages import HEARD, CloseCode, Extension, Outgoing, Version
 from minibase.realtime.snapshots import Snapshot
 from minibase.realtime.tokens import Claims
 
+LaneKey: TypeAlias = tuple[str, frozenset[Filter]]
 MAX_WAITING_CHANGES = 20_000
+MAX_WAITING_BYTES = 64 * 1024 * 1024
 
 
 class Outlet(Protocol):
@@ -54,6 +57,7 @@ class Subscriber:
     until: Snapshot | None = None
     _held: list[tuple[int, str]] | None = field(default_factory=list)
     _unheard: list[tuple[str | None, str | bytes]] | None = None
+    _waiting_bytes: int = 0
     _replayed: frozenset[str] = frozenset()
 
     @property
@@ -63,6 +67,12 @@ class Subscriber:
     @property
     def cohort(self) -> Cohort:
         return Cohort(topic=self.topic, version=self.version, bindings=self.bindings)
+
+    @property
+    def lane(self) -> LaneKey:
+        """Whose changes are decided together with this channel's."""
+        patterns = (each for binding in self.bindings for each in binding.filters if each.operator in PATTERN_OPERATORS)
+        return self.claims.text, frozenset(patterns)
 
     @property
     def holds(self) -> bool:
@@ -78,14 +88,13 @@ class Subscriber:
         """A change of this transaction, to be sent if it committed while the subscription stood."""
         if self._held is not None:
             self._held.append((xid, frame))
-            if len(self._held) > MAX_WAITING_CHANGES:
-                self.outlet.close(CloseCode.TRY_LATER, "too many changes while joining")
+            self._bound(len(self._held), frame, "too many changes while joining")
         elif not (self.since is not None and self.since.sees(xid)) and (self.until is None or self.until.sees(xid)):
             self.outlet.send_frame(frame)
 
     def release(self) -> None:
         """The join has been answered: send what was held, and everything from here on at once."""
-        held, self._held = self._held or [], None
+        held, self._held, self._waiting_bytes = self._held or [], None, 0
         for xid, frame in held:
             self.offer(xid, frame)
 
@@ -93,8 +102,7 @@ class Subscriber:
         """A broadcast; one that was replayed is not sent again."""
         if self._unheard is not None:
             self._unheard.append((message_id, frame))
-            if len(self._unheard) > MAX_WAITING_CHANGES:
-                self.outlet.close(CloseCode.TRY_LATER, "too many broadcasts while older ones are replayed")
+            self._bound(len(self._unheard), frame, "too many broadcasts while older ones are replayed")
         elif message_id is None or message_id not in self._replayed:
             self.outlet.send_frame(frame)
 
@@ -107,9 +115,17 @@ class Subscriber:
         for frame in frames.values():
             self.outlet.send_frame(frame)
         self._replayed = frozenset(frames)
-        held, self._unheard = self._unheard or [], None
+        held, self._unheard, self._waiting_bytes = self._unheard or [], None, 0
         for message_id, frame in held:
             self.hear(frame, message_id)
+
+    def _bound(self, waiting: int, frame: str | bytes, reason: str) -> None:
+        """One more frame waits: a socket that would have to be sent too many comes back instead."""
+        self._waiting_bytes += len(frame)
+        if waiting > MAX_WAITING_CHANGES or self._waiting_bytes > MAX_WAITING_BYTES:
+            self._held = None if self._held is None else []
+            self._unheard = None if self._unheard is None else []
+            self.outlet.close(CloseCode.TRY_LATER, reason)
 
     def complain(self, message: str) -> None:
         self.outlet.send(messages.system(self.topic, ok=False, message=message))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -49,7 +50,18 @@ class Access:
         return self.selectable.issuperset(table.key)
 
 
+LONGEST_MS = 10_000
+_MILLISECONDS = {"us": 1e-3, "ms": 1.0, "s": 1e3, "min": 6e4, "h": 36e5, "d": 864e5}
+_DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(us|ms|s|min|h|d)?\s*")
+
 NO_ACCESS = Access(selectable=frozenset(), rows=Rows.NONE, time_limit="8s")
+
+
+def bounded_time_limit(written: str) -> str:
+    """A role's statement_timeout as it was written, but never none and never longer than anybody can wait for."""
+    found = _DURATION.fullmatch(written)
+    milliseconds = float(found[1]) * _MILLISECONDS[found[2] or "ms"] if found else 0.0
+    return f"{int(min(milliseconds, LONGEST_MS)) or LONGEST_MS}ms"
 
 
 class MisfitError(ValueError):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import asyncpg
 
@@ -51,25 +52,30 @@ class Visibility:
 
     async def _ask_rows(self, identity: Identity, table: Table, keys: Sequence[Key]) -> list[bool]:
         columns = [list(column) for column in zip(*keys, strict=True)]
-        async with self._pool.borrow(identity) as session:
-            return list(await session.fetch_value(statements.rows_visible(table), *columns))
+        return list(await self._ask(identity, statements.rows_visible(table), *columns))
 
-    async def answer(self, identity: Identity, questions: Iterable[Question]) -> Answers:
-        """Whether values meet conditions; a condition that raises on any of the values is met by none."""
+    async def _ask(self, identity: Identity, sql: str, *arguments: Any) -> Any:
+        return await self._pool.ask(identity, lambda session: session.fetch_value(sql, *arguments))
+
+    async def answer(
+        self, identity: Identity, questions: Iterable[Question]
+    ) -> tuple[Answers, Mapping[Condition, str]]:
+        """Whether values meet conditions, and which conditions raised what: one that raises is met by no value."""
         values: dict[Condition, list[str | None]] = defaultdict(list)
         for question in questions:
             values[question.condition].append(question.value)
         answers: dict[Question, bool] = {}
+        failed: dict[Condition, str] = {}
         for condition, given in values.items():
             sql = statements.conditions_met(condition)
             try:
-                async with self._pool.borrow(identity) as session:
-                    verdicts = list(await session.fetch_value(sql, given, list(condition.operands)))
-            except asyncpg.PostgresError:
+                verdicts = list(await self._ask(identity, sql, given, list(condition.operands)))
+            except asyncpg.PostgresError as error:
                 verdicts = [False] * len(given)
+                failed[condition] = str(error)
             for value, verdict in zip(given, verdicts, strict=True):
                 answers[Question(condition=condition, value=value)] = verdict
-        return answers
+        return answers, failed
 
     async def fit(self, identity: Identity, binding: Binding, table: Table, access: Access) -> tuple[Condition, ...]:
         """The binding's filters fitted to the table. MisfitError says why they cannot be."""
@@ -101,8 +107,7 @@ class Visibility:
         if wanted.operator is Operator.IS or wanted.operator in PATTERN_OPERATORS:
             return wanted.values
         try:
-            async with self._pool.borrow(identity) as session:
-                return tuple(await session.fetch_value(statements.canonical(sql_type), list(wanted.values)) or ())
+            return tuple(await self._ask(identity, statements.canonical(sql_type), list(wanted.values)) or ())
         except asyncpg.PostgresError as error:
             raise MisfitError(f"{wanted.column!r}: {error}") from error
 
@@ -111,7 +116,6 @@ class Visibility:
         is_pattern = condition.filter.operator in PATTERN_OPERATORS
         probe = "" if is_pattern else next((value for value in condition.operands if value is not None), None)
         try:
-            async with self._pool.borrow(identity) as session:
-                await session.fetch_value(statements.conditions_met(condition), [probe], list(condition.operands))
+            await self._ask(identity, statements.conditions_met(condition), [probe], list(condition.operands))
         except asyncpg.PostgresError as error:
             raise MisfitError(f"{condition.filter.column!r}: {error}") from error

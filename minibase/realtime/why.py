@@ -200,7 +200,8 @@ class _Inquiry:
         if not condition.in_postgres:
             return filters.matches(condition.filter, value, condition.operands)
         question = matching.Question(condition=condition, value=value)
-        return (await self._visibility.answer(identity, [question]))[question]
+        answers, _ = await self._visibility.answer(identity, [question])
+        return answers[question]
 
     async def _values(self, table: Table, key: Sequence[str]) -> Mapping[str, str | None] | None:
         """The row as it is now, with every right, as text."""

@@ -300,10 +300,12 @@ async def test_an_expiring_token_ends_the_channel_in_words(api: Any, dial: Dial,
     [
         ("vsn=2.0.0", 401, "API key is missing"),
         ("vsn=2.0.0&apikey=nonsense", 401, "not a valid JWT"),
+        ("vsn=2.0.0&apikey={expired}", 401, "Token has expired"),
         ("vsn=3.0.0&apikey=x", 403, "3.0.0"),
     ],
 )
 async def test_refused_before_the_upgrade(api: Any, query: str, status: int, words: str) -> None:
+    query = query.format(expired=user_token(api, ADA, lives=-1))
     url = api.url.replace("http", "ws") + f"/realtime/v1/websocket?{query}"
     with pytest.raises(InvalidStatus) as refused:
         await connect(url, open_timeout=PATIENCE)

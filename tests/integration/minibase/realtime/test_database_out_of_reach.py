@@ -33,6 +33,9 @@ async def test_joins_are_refused_and_the_rest_works(endpoint: Endpoint, monkeypa
             reply = await wire.join({"event": "*", "schema": "public"})
             assert reply["status"] == "error"
             assert reply["response"]["reason"].startswith("UnableToConnectToProject")
+            options = {"wait": True, "timeout": 100}
+            reply = await wire.join({"event": "*", "schema": "public"}, postgres_changes_options=options)
+            assert reply["response"]["reason"].startswith("PostgresChangesSubscribeTimeout: ")
             assert (await wire.join())["status"] == "ok"
             await connection.send(orjson.dumps([None, "3", "phoenix", "heartbeat", {}]).decode())
             assert (await wire.next())[1] == "3"

@@ -27,7 +27,7 @@ from minibase.realtime.messages import Version
 from minibase.realtime.pgoutput import UNCHANGED, Column, Delete, Identity, Insert, Relation, Update
 from minibase.realtime.snapshots import Snapshot
 from minibase.realtime.statements import conditions_met, quote_identifier, rows_visible
-from minibase.realtime.tables import Access, MisfitError, Rows, Table, TableColumn, check_fit
+from minibase.realtime.tables import Access, MisfitError, Rows, Table, TableColumn, bounded_time_limit, check_fit
 
 NAMES = {"id": "int8", "title": "text", "body": "text"}
 
@@ -276,3 +276,21 @@ def test_generated_sql_quotes_what_it_names() -> None:
     assert quote_identifier('a"b') == '"a""b"'
     assert '"public"."to dos"' in rows_visible(table())
     assert conditions_met(condition("x", in_postgres=True)).startswith("select array_agg(coalesce(")
+
+
+@pytest.mark.parametrize(
+    ("written", "milliseconds"),
+    [
+        ("8s", "8000ms"),
+        ("250", "250ms"),
+        ("250ms", "250ms"),
+        (" 0.5 s ", "500ms"),
+        ("1min", "10000ms"),
+        ("2h", "10000ms"),
+        ("0", "10000ms"),
+        ("900us", "10000ms"),
+        ("soon", "10000ms"),
+    ],
+)
+def test_a_question_may_take_as_long_as_its_role_allows_and_never_for_ever(written: str, milliseconds: str) -> None:
+    assert bounded_time_limit(written) == milliseconds

@@ -464,3 +464,30 @@ def test_echoes_are_told_once_and_forgotten_in_time(monkeypatch: pytest.MonkeyPa
     for name in "abc":
         echoes.expect(name)
     assert [echoes.is_one(name) for name in "abcb"] == [False, True, True, False]
+
+
+def test_a_new_token_nobody_can_judge_sends_the_client_away_to_come_back() -> None:
+    protocol = new_protocol()
+    joined(protocol, {"postgres_changes": [{"schema": "public"}]})
+    [subscribe] = protocol.receive(frame("access_token", {"access_token": "alice@3000"}), NOW)
+    assert isinstance(subscribe, Subscribe)
+    notice, end = protocol.stood(subscribe.channel, Unavailable(reason="UnableToConnectToProject: try again"))
+    assert isinstance(notice, Send)
+    assert (type(end), getattr(end, "code", None)) == (Disconnect, 1012)
+
+
+@pytest.mark.parametrize(
+    ("options", "seconds"),
+    [
+        ({}, None),
+        ({"wait": True}, 15),
+        ({"wait": "true", "timeout": 500}, 0.5),
+        ({"wait": True, "timeout": 10**6}, 20),
+        ({"wait": True, "timeout": "soon"}, 15),
+        ({"wait": True, "timeout": -1}, 15),
+    ],
+)
+def test_how_long_a_join_may_wait(options: dict[str, Any], seconds: float | None) -> None:
+    [subscribe] = new_protocol().receive(join_frame({"postgres_changes_options": options}), NOW)
+    assert isinstance(subscribe, Subscribe)
+    assert subscribe.channel.join.wait_s == seconds

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 
+import anyio
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minibase.realtime import joins
 from minibase.realtime.effects import Stood, Subscribe
+from minibase.realtime.inbox import MAX_BYTES, Inbox
 from minibase.realtime.limits import Limits
 from minibase.realtime.messages import ClientEvent, CloseCode, TextFrame, Version
 from minibase.realtime.protocol import Protocol
@@ -94,3 +96,30 @@ def test_an_outbox_nobody_reads_closes_and_forgets(monkeypatch: pytest.MonkeyPat
     assert outbox.closing[0] == CloseCode.TRY_LATER
     outbox.send_frame("x")
     assert outbox.is_empty
+
+
+async def test_an_inbox_takes_no_more_than_it_may_hold() -> None:
+    inbox = Inbox()
+    large = b"x" * (MAX_BYTES // 2)
+    taken = 0
+
+    async def fill() -> None:
+        nonlocal taken
+        for _ in range(5):
+            await inbox.put(large)
+            taken += 1
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(fill)
+        await anyio.wait_all_tasks_blocked()
+        assert taken == 2
+        for number in range(5):
+            assert await inbox.take() == large
+            await anyio.wait_all_tasks_blocked()
+            assert taken == min(5, number + 3)
+
+
+async def test_a_frame_of_any_size_fits_an_empty_inbox() -> None:
+    inbox = Inbox()
+    await inbox.put("x" * (MAX_BYTES + 1))
+    assert len(await inbox.take()) == MAX_BYTES + 1
