@@ -70,6 +70,10 @@ class Outbox:
     def is_empty(self) -> bool:
         return not self._frames
 
+    @property
+    def is_ending(self) -> bool:
+        return self._ending is not None
+
     def send(self, message: Outgoing) -> None:
         frame = wire.encode(self._version, message)
         if frame is not None:
@@ -166,7 +170,7 @@ class SocketSession:
             await inbox.put(frame)
 
     async def _process(self, inbox: Inbox) -> None:
-        while True:
+        while not self._outbox.is_ending:
             expiry = self._protocol.next_expiry
             patience = None if expiry is None else max(0.0, expiry - time.time())
             with anyio.move_on_after(patience) as waited:
@@ -175,6 +179,9 @@ class SocketSession:
                 await self._carry_out(self._protocol.expire(time.time()))
             else:
                 await self._handle(frame)
+        # What was said last is being sent, to a reader that may have stopped reading.
+        await anyio.sleep(CLOSE_SECONDS)
+        self._outbox.close(CloseCode.TRY_LATER, "what was said last could not be sent")
 
     async def _handle(self, frame: str | bytes) -> None:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from contextlib import suppress
 from typing import Any
 
@@ -60,6 +61,48 @@ async def test_too_many_presence_calls_end_the_channel_of_the_official_client(se
         assert [state for state, _ in told] == ["SUBSCRIBED", "CHANNEL_ERROR"]
         assert "Client presence rate limit exceeded" in told[1][1]
         await client.realtime.close()
+
+
+async def open_without_reading(url: str) -> socket.socket:
+    """A websocket whose frames are written by hand, so that nothing is read and little is kept for it."""
+    loop, opened = asyncio.get_running_loop(), socket.socket()
+    opened.setblocking(False)
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+    host, _, rest = url.removeprefix("ws://").partition("/")
+    await loop.sock_connect(opened, (host.split(":")[0], int(host.split(":")[1])))
+    upgrade = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    key = "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+    await loop.sock_sendall(opened, f"GET /{rest} HTTP/1.1\r\nHost: {host}\r\n{upgrade}{key}\r\n".encode())
+    assert b"101" in await loop.sock_recv(opened, 4_096)
+    return opened
+
+
+async def say(opened: socket.socket, *fields: Any) -> None:
+    text = orjson.dumps(fields)
+    header = b"\x81\xff" + len(text).to_bytes(8, "big") + bytes(4)  # a mask of zeros changes nothing
+    await asyncio.get_running_loop().sock_sendall(opened, header + text)
+
+
+async def test_a_socket_that_is_to_end_ends_also_where_nobody_reads(
+    serve_api: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("minibase.realtime.socket.CLOSE_SECONDS", 0.1)
+    async with serve_api(max_joins_per_second=1, max_concurrent_users=1) as api:
+        with await open_without_reading(socket_url(api)) as stopped:
+            config = {"config": {"broadcast": {"self": True}}}
+            await say(stopped, "1", "1", "realtime:room", "phx_join", config)
+            for _ in range(20):  # more than the system's own buffers take, and less than a reader may owe
+                payload = {"event": "e", "payload": {"x": "x" * 1_000_000}}
+                await say(stopped, "1", "2", "realtime:room", "broadcast", payload)
+            for number in range(2):
+                await say(stopped, "1", "3", f"realtime:{number}", "phx_join", {})
+            async with asyncio.timeout(PATIENCE):
+                while True:
+                    try:
+                        async with connect(socket_url(api)):
+                            return
+                    except InvalidStatus:
+                        await asyncio.sleep(0.05)
 
 
 async def test_a_silent_socket_is_closed_and_one_that_beats_is_not(serve_api: Any) -> None:
