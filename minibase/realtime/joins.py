@@ -52,7 +52,7 @@ def parse(payload: dict[str, Any]) -> Join:
     key = presence.get("key")
     replay, replay_problem = _replay(broadcast.get("replay"), private=_truth(config.get("private")))
     return Join(
-        token=usable_token(payload.get("access_token", payload.get("user_token"))),
+        token=usable_token(payload.get("access_token") or payload.get("user_token")),
         private=_truth(config.get("private")),
         self_broadcast=_truth(broadcast.get("self")),
         acknowledge=_truth(broadcast.get("ack")),

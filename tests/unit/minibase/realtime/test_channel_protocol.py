@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
 import pytest
 
 from minibase.realtime.effects import (
     Denied,
     Disconnect,
-    Effect,
     Failed,
     FanOut,
     IfWritable,
@@ -18,14 +16,12 @@ from minibase.realtime.effects import (
     Send,
     ShowPresence,
     Stood,
-    Store,
     Subscribe,
     Track,
     Unavailable,
     Unsubscribe,
     Untrack,
 )
-from minibase.realtime.limits import Limits
 from minibase.realtime.messages import (
     BinaryBroadcast,
     Broadcast,
@@ -39,50 +35,17 @@ from minibase.realtime.messages import (
     reply_ok,
     system,
 )
-from minibase.realtime.persistence import NOT_PRIVATE, NOT_VALID, Echoes
-from minibase.realtime.protocol import Protocol
-from minibase.realtime.tokens import Claims, RefusedTokenError, refusal
-
-TOPIC = "realtime:room"
-NOW = 1_000.0
-
-
-def verify(token: str) -> Claims:
-    """Tokens of these tests read `role@expiry`."""
-    role, separator, expiry = token.partition("@")
-    if not separator:
-        raise refusal("malformed", token, NOW)
-    return Claims(role=role, expires_at=float(expiry), text=orjson.dumps({"role": role}).decode())
-
-
-def new_protocol(**limits: Any) -> Protocol:
-    return Protocol(token="anon@5000", verify=verify, limits=Limits(**limits))
-
-
-def frame(event: str, payload: dict[str, Any] | None = None, **fields: Any) -> TextFrame:
-    return TextFrame(**{"topic": TOPIC, "event": event, "payload": payload or {}, "ref": "2", "join_ref": "1"} | fields)
-
-
-def join_frame(config: dict[str, Any] | None = None, **fields: Any) -> TextFrame:
-    payload = {"config": config or {}, **fields.pop("payload", {})}
-    return frame("phx_join", payload, **{"ref": "1"} | fields)
-
-
-def joined(protocol: Protocol, config: dict[str, Any] | None = None, **fields: Any) -> list[Effect]:
-    *_, subscribe = protocol.receive(join_frame(config, **fields), NOW)
-    assert isinstance(subscribe, Subscribe)
-    return protocol.stood(subscribe.channel, Stood())
-
-
-def sent(effects: list[Effect]) -> list[Any]:
-    return [effect.message for effect in effects if isinstance(effect, Send)]
-
-
-def reason(effects: list[Effect]) -> str:
-    (message,) = sent(effects)
-    assert isinstance(message, Push)
-    assert message.payload["status"] == "error"
-    return str(message.payload["response"]["reason"])
+from minibase.realtime.tokens import RefusedTokenError, refusal
+from tests.unit.minibase.realtime.channels import (
+    NOW,
+    TOPIC,
+    frame,
+    join_frame,
+    joined,
+    new_protocol,
+    reason,
+    sent,
+)
 
 
 def test_heartbeat() -> None:
@@ -170,6 +133,12 @@ def test_new_style_key_in_the_join_means_the_connections_token() -> None:
     protocol = new_protocol()
     joined(protocol, payload={"access_token": "sb_publishable_x"})
     assert protocol.channels[0].claims.role == "anon"
+
+
+def test_the_former_name_of_the_token_counts_where_the_newer_has_none() -> None:
+    protocol = new_protocol()
+    joined(protocol, payload={"access_token": None, "user_token": "alice@3000"})
+    assert protocol.channels[0].claims.role == "alice"
 
 
 def test_join_of_a_joined_topic_closes_the_first() -> None:
@@ -358,112 +327,6 @@ def test_older_broadcasts_come_after_the_answer_and_are_25_at_most() -> None:
     assert effects[1].channel.join.replay is not None
     assert effects[1].channel.join.replay.limit == 25
     assert sent(effects)[1] == system(TOPIC, ok=True, message="Replication connection established", extension="system")
-
-
-def test_too_many_joins_end_the_socket_in_words() -> None:
-    protocol = new_protocol(joins_per_second=2)
-    for name in "ab":
-        assert isinstance(protocol.receive(join_frame(topic=f"realtime:{name}"), NOW)[0], Subscribe)
-    effects = protocol.receive(join_frame(topic="realtime:c"), NOW)
-    assert reason(effects) == "ClientJoinRateLimitReached: Too many joins per second"
-    assert isinstance(effects[-1], Disconnect)
-    assert isinstance(protocol.receive(join_frame(topic="realtime:c"), NOW + 1)[0], Subscribe)
-
-
-@pytest.mark.parametrize(
-    ("event", "limit", "words"),
-    [
-        ("broadcast", "events_per_second", "Too many messages per second"),
-        ("presence", "presence_per_second", "Too many presence messages per second"),
-        ("presence", "presence_calls", "Client presence rate limit exceeded"),
-    ],
-)
-def test_too_many_messages_end_the_channel_in_words(event: str, limit: str, words: str) -> None:
-    many = 60 if limit == "presence_calls" else 1  # else a minute's worth at once
-    protocol = new_protocol(**{limit: many})
-    joined(protocol)
-    for _ in range(60):
-        protocol.receive(frame(event, {"event": "track"}), NOW)
-    notice, closing = sent(protocol.receive(frame(event, {"event": "track"}), NOW))
-    assert (notice.payload["message"], closing) == (words, close(TOPIC, "1"))
-    assert protocol.channels == ()
-
-
-def test_presence_calls_are_counted_by_channel_and_window_also_under_a_new_token() -> None:
-    protocol = new_protocol(presence_calls=2, presence_window_s=30)
-    joined(protocol)
-    joined(protocol, topic="realtime:other")
-    track = {"event": "track", "payload": {"n": 1}}
-    for _ in range(2):
-        assert isinstance(protocol.receive(frame("presence", track), NOW)[0], Track)
-    assert isinstance(protocol.receive(frame("presence", track, topic="realtime:other"), NOW)[0], Track)
-    assert isinstance(protocol.receive(frame("presence", track), NOW + 31)[0], Track)
-    protocol.receive(frame("access_token", {"access_token": "alice@3000"}), NOW + 31)
-    assert isinstance(protocol.receive(frame("presence", track), NOW + 31)[0], Track)
-    notice, closing = sent(protocol.receive(frame("presence", {"event": "untrack"}), NOW + 31))
-    assert (notice.payload["message"], closing) == ("Client presence rate limit exceeded", close(TOPIC, "1"))
-    assert [channel.topic for channel in protocol.channels] == ["realtime:other"]
-
-
-def test_a_presence_too_large_ends_the_channel_in_words() -> None:
-    protocol = new_protocol(broadcast_bytes=20)
-    joined(protocol)
-    track = {"event": "track", "payload": {"mood": "x" * 20}}
-    notice, closing = sent(protocol.receive(frame("presence", track), NOW))
-    assert (notice.payload["message"], closing) == ("Track message size exceeded", close(TOPIC, "1"))
-
-
-def test_only_private_channels_where_the_project_says_so() -> None:
-    protocol = new_protocol(private_only=True)
-    assert reason(protocol.receive(join_frame(), NOW)) == "PrivateOnly: This project only allows private channels"
-    assert isinstance(protocol.receive(join_frame({"private": True}), NOW)[0], Subscribe)
-
-
-@pytest.mark.parametrize(
-    ("asked", "private", "seconds", "problem"),
-    [
-        (True, True, 259_200, None),
-        ({}, True, 259_200, None),
-        ({"ttl": 60}, True, 60, None),
-        ({"ttl": 10**9}, True, 259_200, None),
-        ({"ttl": 0}, True, 259_200, NOT_VALID),
-        ({"ttl": True}, True, 259_200, NOT_VALID),
-        ("yes", True, 259_200, NOT_VALID),
-        (True, False, 259_200, NOT_PRIVATE),
-    ],
-)
-def test_what_a_sender_wants_kept(asked: object, private: bool, seconds: int, problem: str | None) -> None:
-    protocol = new_protocol()
-    joined(protocol, {"private": private, "broadcast": {"ack": True}})
-    message = BinaryBroadcast(
-        topic=TOPIC, event="e", body=b"{}", encoding=Encoding.JSON, metadata={"persist": asked}, ref="4"
-    )
-    [effect] = protocol.receive(message, NOW)
-    [store] = effect.effects if isinstance(effect, IfWritable) else [effect]
-    assert isinstance(store, Store)
-    assert (store.persist.seconds, store.persist.problem) == (seconds, problem)
-    [answer] = sent(protocol.stored(store.channel, "4", "an id", problem))
-    assert answer.payload == (
-        {"status": "error", "response": {"error": problem}}
-        if problem
-        else {"status": "ok", "response": {"id": "an id"}}
-    )
-
-
-@pytest.mark.parametrize("asked", [None, False])
-def test_what_nobody_wants_kept_is_said_only(asked: object) -> None:
-    protocol = new_protocol()
-    joined(protocol)
-    message = BinaryBroadcast(topic=TOPIC, event="e", body=b"{}", encoding=Encoding.JSON, metadata={"persist": asked})
-    assert [type(effect) for effect in protocol.receive(message, NOW)] == [FanOut]
-
-
-def test_echoes_are_told_once_and_forgotten_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("minibase.realtime.persistence.KEPT_ECHOES", 2)
-    echoes = Echoes()
-    for name in "abc":
-        echoes.expect(name)
-    assert [echoes.is_one(name) for name in "abcb"] == [False, True, True, False]
 
 
 def test_a_new_token_nobody_can_judge_sends_the_client_away_to_come_back() -> None:
