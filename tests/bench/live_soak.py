@@ -24,6 +24,7 @@ LOOK_EVERY_S = 10.0
 LOOKS_SAID = 6  # every so many looks a line
 STAYS_S = (5.0, 120.0)
 NEW_TOKEN_S = (10.0, 30.0)
+BEAT_S = 25  # as the official clients
 TOPIC = "realtime:soak"
 BINDING = {"event": "INSERT", "schema": "public", "table": "bench_guarded"}
 KEPT = """
@@ -96,6 +97,7 @@ async def _listen(place: Place, person: int, rng: random.Random, tally: Tally) -
         config = {"postgres_changes": [BINDING]}
         await _say(connection, "phx_join", {"config": config, "access_token": place.token(person)})
         next_token = time.monotonic() + rng.uniform(*NEW_TOKEN_S)
+        next_beat = time.monotonic() + BEAT_S
         heard: int | None = None
         async for frame in connection:
             if b'"postgres_changes",{"ids"' in frame.encode():
@@ -107,6 +109,9 @@ async def _listen(place: Place, person: int, rng: random.Random, tally: Tally) -
                 heard = n
             elif '"phx_close"' in frame or '"status":"error"' in frame:
                 tally.counts[f"refused: {frame[:120]}"] += 1
+            if time.monotonic() > next_beat:
+                await connection.send('["1","2","phoenix","heartbeat",{}]')
+                next_beat = time.monotonic() + BEAT_S
             if time.monotonic() > next_token:
                 await _say(connection, "access_token", {"access_token": place.token(person)})
                 tally.counts["new_tokens"] += 1

@@ -62,7 +62,9 @@ class Receiver(asyncio.Protocol):
         while (frame := self._frame()) is not None:
             opcode, body = frame
             if opcode == 9:
+                # The server asks every 20 s: about as often as clients beat, for a socket that says nothing is closed.
                 self._write(0x8A, body)
+                self._write(0x81, b'["1","2","phoenix","heartbeat",{}]')
             elif opcode != 8:
                 self._take(body, now)
 

@@ -168,6 +168,7 @@ async def test_no_frame_breaks_a_socket_or_stays_behind(
         await bystander.join({"event": "INSERT", "schema": "public", "table": "todos"})
         for number in range(frames // 200):
             await fuzz_one_socket(dial, VERSIONS[number % 2], rng, token, 200)
+            await is_alive(bystander, "2.0.0")  # a socket that is silent for a minute is closed
         await owner.execute("insert into todos (id) values (1)")
         assert (await bystander.change())["record"]["id"] == 1
     await nothing_is_left_behind()
