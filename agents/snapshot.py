@@ -8,7 +8,9 @@ refused, because a wait computed from it would be wrong by hours without anybody
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from bisect import bisect_right
+from collections.abc import Collection, Mapping
+from datetime import datetime
 from functools import cached_property
 from typing import Any, Literal
 from uuid import UUID
@@ -146,6 +148,13 @@ class Artifact(Fact):
     content: str | None = None
 
 
+NONE: frozenset[int] = frozenset()
+
+
+def _moment(message: TeamMessage) -> datetime:
+    return message.created_at
+
+
 class Surroundings(Fact):
     """What the stacks of a claim see alike: the newest broadcasts, oldest first, and some of the other stacks."""
 
@@ -153,23 +162,26 @@ class Surroundings(Fact):
     neighbours: tuple[Neighbour, ...] = ()
 
     @cached_property
-    def _senders(self) -> frozenset[UUID | None]:
-        return frozenset(message.from_stack_id for message in self.broadcasts)
+    def _places(self) -> Mapping[UUID | None, frozenset[int]]:
+        """Where each sender's broadcasts stand: looked up for each stack of a claim, so made once."""
+        found: dict[UUID | None, set[int]] = {}
+        for place, message in enumerate(self.broadcasts):
+            found.setdefault(message.from_stack_id, set()).add(place)
+        return {sender: frozenset(places) for sender, places in found.items()}
 
     @cached_property
     def _ids(self) -> frozenset[UUID]:
         return frozenset(other.id for other in self.neighbours)
 
-    def news_for(self, stack: Stack, heard: frozenset[int]) -> tuple[TeamMessage, ...]:
-        """The broadcasts of others since the stack was made, without those it has ``heard`` (by their place)."""
-        told_all = not self.broadcasts or self.broadcasts[0].created_at > stack.created_at
-        if told_all and not heard and stack.id not in self._senders:
-            return self.broadcasts  # so it is for most stacks, and a claim may be large
-        return tuple(
-            message
-            for place, message in enumerate(self.broadcasts)
-            if message.created_at > stack.created_at and place not in heard and message.from_stack_id != stack.id
-        )
+    def news_for(self, stack: Stack, heard: Collection[int], most: int) -> tuple[TeamMessage, ...]:
+        """The oldest broadcasts, at most so many, of others since the stack was made, without those it has ``heard``.
+
+        A broadcast is named by its place.
+        """
+        first = bisect_right(self.broadcasts, stack.created_at, key=_moment)
+        left_out = self._places.get(stack.id, NONE).union(heard)
+        some = enumerate(self.broadcasts[first : first + most + len(left_out)], start=first)
+        return tuple(message for place, message in some if place not in left_out)[:most]
 
     def others_of(self, stack: Stack) -> tuple[Neighbour, ...]:
         """The neighbours without the stack itself."""
@@ -212,7 +224,7 @@ class Snapshot(Fact):
         """
         snapshot = cls.model_validate(own)
         others = around.others_of(snapshot.stack)[:MOST_NEIGHBOURS]
-        news = around.news_for(snapshot.stack, frozenset(snapshot.heard))[:MOST_MESSAGES]
+        news = around.news_for(snapshot.stack, snapshot.heard, MOST_MESSAGES)
         if snapshot.team_messages:
             messages = sorted((*snapshot.team_messages, *news), key=lambda message: (message.created_at, message.id))
             news = tuple(messages[:MOST_MESSAGES])
