@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import anyio
+from postgrest.types import ReturnMethod
 from supabase import AsyncClient, AsyncClientOptions, acreate_client
 
 from orchestrator.bench.agents import NAMES, TODOS, bench_agents
@@ -310,7 +311,8 @@ async def _insert(client: AsyncClient, table: str, rows: Sequence[dict[str, Any]
 async def _play(client: AsyncClient, ids: Sequence[UUID]) -> None:
     for start in range(0, len(ids), PART):
         part = [str(id_) for id_ in ids[start : start + PART]]
-        await client.table("agent_stacks").update({"execution_state": "running"}).in_("id", part).execute()
+        play = client.table("agent_stacks").update({"execution_state": "running"}, returning=ReturnMethod.minimal)
+        await play.in_("id", part).execute()
 
 
 async def _delete(client: AsyncClient, ids: Sequence[UUID]) -> None:
