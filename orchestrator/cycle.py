@@ -98,7 +98,7 @@ async def run_cycle(claimed: ClaimedStack, around: Surroundings, live: LiveCycle
     now, cadence = snapshot.now, timedelta(milliseconds=snapshot.stack.cadence_ms)
     stage = plan_stage(
         agendas,
-        {name: _rules(name, agent, snapshot, crew, measures[name]) for name, agent in crew.agents.items()},
+        {name: _rules(name, snapshot, crew, measures[name]) for name in _busy(agendas)},
         now=now,
         cadence=cadence,
         most=crew.stage_size,
@@ -136,10 +136,19 @@ def _find_work(snapshot: Snapshot, crew: Crew) -> dict[str, Agenda]:
 
 def _without_repeats(agendas: Mapping[str, Agenda], snapshot: Snapshot, crew: Crew) -> dict[str, Agenda]:
     """The same agendas without what was asked before, the very same, to no effect."""
-    return {
-        name: replace(agenda, work=tuple(work for work in agenda.work if not _is_repeat(work, snapshot, crew)))
+    kept = {
+        name: tuple(work for work in agenda.work if not _is_repeat(work, snapshot, crew))
         for name, agenda in agendas.items()
     }
+    return {
+        name: agenda if kept[name] == agenda.work else replace(agenda, work=kept[name])
+        for name, agenda in agendas.items()
+    }
+
+
+def _busy(agendas: Mapping[str, Agenda]) -> frozenset[str]:
+    """Who has work, and in whose name."""
+    return frozenset(name for owner, agenda in agendas.items() for work in agenda.work for name in (owner, work.agent))
 
 
 def _is_repeat(work: Work, snapshot: Snapshot, crew: Crew) -> bool:
@@ -149,9 +158,9 @@ def _is_repeat(work: Work, snapshot: Snapshot, crew: Crew) -> bool:
         return False
 
 
-def _rules(name: str, agent: Agent, snapshot: Snapshot, crew: Crew, measures: Measures) -> Rules:
+def _rules(name: str, snapshot: Snapshot, crew: Crew, measures: Measures) -> Rules:
     return Rules(
-        excludes=agent.excludes,
+        excludes=crew.agents[name].excludes,
         last_run_at=snapshot.agent(name).last_run_at,
         slower=measures.slower,
         not_before=crew.cooldowns.until(snapshot.stack.id, name),

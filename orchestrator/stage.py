@@ -47,7 +47,10 @@ def plan_stage(
     cadence: timedelta,
     most: int | None = None,
 ) -> Stage:
-    """Choose the stage of one stack, at most ``most`` runs, from what its agents would do."""
+    """Choose the stage of one stack, at most ``most`` runs, from what its agents would do.
+
+    ``rules`` are asked for those alone who have work.
+    """
     waits = [agenda.next_at for agenda in agendas.values() if agenda.next_at is not None]
     ready: list[Work] = []
     for name, agenda in agendas.items():
