@@ -11,9 +11,9 @@ from agents.agent import Agent
 from agents.ask import Ask
 from agents.snapshot import Snapshot
 from agents.work import Work
+from agents.wrapped import Wrapped
 from orchestrator.config import AgentSettings, ConfigError
 from orchestrator.facts import Observer, PromptRead
-from orchestrator.wrapped import Wrapped
 
 LONGEST = 100_000
 

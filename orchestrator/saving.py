@@ -15,10 +15,10 @@ from agents.agent import Agent
 from agents.ask import Ask
 from agents.snapshot import Snapshot
 from agents.work import Agenda, Work
+from agents.wrapped import Wrapped
 from orchestrator.config import SavingStep
 from orchestrator.stage import Due
 from orchestrator.verbs import BudgetNow
-from orchestrator.wrapped import Wrapped
 
 # Nobody wakes a stack when a budget is less used than it was, but this: it looks again.
 LOOK_AGAIN = timedelta(seconds=30)

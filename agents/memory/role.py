@@ -6,35 +6,20 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from agents.agent import Agent
 from agents.ask import Ask
 from agents.memory import order
 from agents.outcome import Outcome
 from agents.snapshot import Snapshot
 from agents.work import Agenda, Recall, Work
+from agents.wrapped import Wrapped
 
 
-class Remembering:
+class Remembering(Wrapped):
     """The given agent; what it does with its memory is said here once for all roles."""
-
-    def __init__(self, agent: Agent) -> None:
-        self._agent = agent
-
-    @property
-    def name(self) -> str:
-        return self._agent.name
-
-    @property
-    def needs_artifact(self) -> bool:
-        return self._agent.needs_artifact
-
-    @property
-    def excludes(self) -> frozenset[str]:
-        return self._agent.excludes
 
     def find_work(self, snapshot: Snapshot, now: datetime) -> Agenda:
         """The agent's own work, and order behind it: the daemon may find that the first was answered already."""
-        found = self._agent.find_work(snapshot, now)
+        found = super().find_work(snapshot, now)
         works = tuple(_recalling(work, snapshot) for work in found.work)
         if snapshot.stack.phase == "complete":
             return replace(found, work=works)
@@ -42,12 +27,12 @@ class Remembering:
         return Agenda(work=(*works, *order.order_work(snapshot, self.name, now)), next_at=min(waits, default=None))
 
     def ask(self, snapshot: Snapshot, work: Work) -> Ask:
-        return order.ask(snapshot, work) if order.is_order(work) else self._agent.ask(snapshot, work)
+        return order.ask(snapshot, work) if order.is_order(work) else super().ask(snapshot, work)
 
     def interpret(self, reply: Any, snapshot: Snapshot, work: Work) -> Outcome:
         if order.is_order(work):
             return order.interpret(reply, snapshot, work)
-        return self._agent.interpret(reply, snapshot, work)
+        return super().interpret(reply, snapshot, work)
 
 
 def _recalling(work: Work, snapshot: Snapshot) -> Work:
