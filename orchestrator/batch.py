@@ -47,7 +47,7 @@ class Batcher(Generic[T, R]):
         self._send = send
         self._limits = limits
         self._calls = anyio.CapacityLimiter(limits.calls)
-        self._room = anyio.Semaphore(limits.waiting, fast_acquire=True)  # its ticket is waited for anyway
+        self._room = anyio.Semaphore(limits.waiting)
         self._waiting: deque[_Ticket[T, R]] = deque()
         self._arrived = anyio.Event()
         self._unanswered: dict[_Ticket[T, R], None] = {}  # in the order of their coming
@@ -61,15 +61,24 @@ class Batcher(Generic[T, R]):
         ticket: _Ticket[T, R] = _Ticket(item=item, count=count, size=size)
         self._unanswered[ticket] = None
         try:
-            async with self._room:
+            await self._enter()
+            try:
                 self._waiting.append(ticket)
                 self._arrived.set()
                 await ticket.done.wait()
+            finally:
+                self._room.release()
         finally:
             del self._unanswered[ticket]
         if ticket.error is not None:
             raise ticket.error
         return ticket.results[0]
+
+    async def _enter(self) -> None:
+        try:
+            self._room.acquire_nowait()  # mostly; its ticket is waited for in any case
+        except anyio.WouldBlock:
+            await self._room.acquire()
 
     async def run(self) -> None:
         """Gather and send until cancelled."""

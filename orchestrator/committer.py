@@ -14,6 +14,7 @@ from orchestrator.batch import Batcher, Limits
 from orchestrator.facts import BatchSent, Observer, OutcomeDropped
 from orchestrator.llm.values import Limit
 from orchestrator.plain_text import plain_text
+from orchestrator.relay import Relay
 from orchestrator.store import Store, StoreError
 from orchestrator.verbs import (
     BeginVerdict,
@@ -24,7 +25,6 @@ from orchestrator.verbs import (
     RunStatus,
     RunVerdict,
     Settlement,
-    seconds_until,
 )
 
 COMMIT_LIMITS = Limits(items=50, size=900_000)
@@ -62,13 +62,13 @@ class Committer:
         *,
         cadence_ms: int,
         observer: Observer,
-        wake_within: Callable[[float | None], None],
+        relay: Relay,
         take_limits: Callable[[], Sequence[Limit]] = tuple,
     ) -> None:
         self._store = store
         self._cadence_ms = cadence_ms
         self._observer = observer
-        self._wake_within = wake_within
+        self._relay = relay
         self._take_limits = take_limits
         self._begins: Batcher[PlannedRun, BegunRun] = Batcher(self._send_begins, BEGIN_LIMITS)
         self._commits: Batcher[Bundle, Verdicts] = Batcher(self._send_commits, COMMIT_LIMITS)
@@ -109,7 +109,7 @@ class Committer:
         settled: CommitVerdict | None = None
         attempt, now = 0, None
         while not bundle.empty:
-            size = sum(len(orjson.dumps(run.as_wire())) for run in bundle.runs)
+            size = sum(len(orjson.dumps(run.wire)) for run in bundle.runs)
             verdicts = await self._commits.submit(bundle, count=max(1, len(bundle.runs)), size=size)
             judged += [verdict for verdict in verdicts.runs if verdict.verdict is not CommitVerdict.BUSY]
             settled, now = verdicts.settled, verdicts.now
@@ -136,13 +136,14 @@ class Committer:
         runs = [run for bundle in bundles for run in bundle.runs]
         settlements = [bundle.settlement for bundle in bundles if bundle.settlement is not None]
         try:
-            answer = await self._store.commit(
-                runs, settlements, cadence_ms=self._cadence_ms, limits=self._take_limits()
-            )
+            with self._relay.leg(settlements) as leg:
+                answer = await self._store.commit(
+                    runs, settlements, cadence_ms=self._cadence_ms, limits=self._take_limits(), claim=leg.terms
+                )
+                self._relay.take(leg, answer)
         except StoreError as error:
             return await self._apart(bundles, error)
         self._report("commit_runs", len(runs), started)
-        self._note_next(answer.next_wake_at, answer.now)
         by_run = {verdict.run_id: verdict for verdict in answer.runs}
         by_stack = {verdict.stack_id: verdict.verdict for verdict in answer.settled}
         return [
@@ -172,9 +173,6 @@ class Committer:
                 settled=None if bundle.settlement is None else CommitVerdict.STALE,
             )
         ]
-
-    def _note_next(self, next_wake_at: datetime | None, now: datetime) -> None:
-        self._wake_within(seconds_until(next_wake_at, now))
 
     def _report(self, verb: str, items: int, started: float) -> None:
         self._observer(BatchSent(verb=verb, items=items, took_ms=(anyio.current_time() - started) * 1_000))

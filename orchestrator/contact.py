@@ -20,6 +20,8 @@ class Contact:
         match answer:
             case Claim():  # speaks of all stacks that nobody holds
                 self._replace_due(seconds_until(answer.next_wake_at, answer.now))
+            case Committed(claimed=Claim() as claim):
+                self._replace_due(seconds_until(claim.next_wake_at, claim.now))
             case Committed():  # speaks of those it settled itself
                 self._advance_due(seconds_until(answer.next_wake_at, answer.now))
             case _:

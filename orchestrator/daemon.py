@@ -104,6 +104,7 @@ async def _serve(
             rhythm=engine.rhythm,
             group=group,
         )
+        engine.relay.stopping = stopping
         group.start_soon(engine.committer.run)
         group.start_soon(engine.heart.run)
         group.start_soon(engine.sweeper.run)
@@ -179,9 +180,7 @@ async def tick(
     async with open_engine(config, agents=agents, observer=observer, providers=providers) as engine:
         await engine.store.check_version()
         await engine.audit.look()
-        claim = await engine.store.claim(
-            most=1, lease_ms=engine.rhythm.lease_ms, cadence_ms=engine.rhythm.cadence_ms, stack_id=wanted
-        )
+        claim = await engine.store.claim(engine.rhythm.terms(1), stack_id=wanted)
         if not claim.stacks:
             raise TickError(f"stack {wanted} does not exist or a daemon is working on it right now: try again later")
         (claimed,) = claim.stacks

@@ -14,8 +14,8 @@ from supabase import AsyncClient
 from agents.agent import Agent
 from agents.simulated import simulate
 from orchestrator.audit import Audit
-from orchestrator.beat import Rhythm
 from orchestrator.bulletin import Bulletin
+from orchestrator.claims import Rhythm
 from orchestrator.committer import Committer
 from orchestrator.config import Config, check_roles, check_savers
 from orchestrator.cooldown import Cooldowns
@@ -28,6 +28,7 @@ from orchestrator.llm.providers import open_providers
 from orchestrator.llm.values import Provider
 from orchestrator.monitor.vitals import Vitals
 from orchestrator.pulse import Heart
+from orchestrator.relay import Relay
 from orchestrator.retention import Sweeper
 from orchestrator.saving import Savings
 from orchestrator.store import Store, open_store
@@ -56,6 +57,7 @@ class Engine:
     committer: Committer
     crew: Crew
     heart: Heart
+    relay: Relay
     sweeper: Sweeper
     audit: Audit
     rhythm: Rhythm
@@ -106,13 +108,6 @@ async def open_engine(
         )
         rhythm = Rhythm(cadence_s=config.cadence_s, lease_s=config.lease_s, fleet_slots=config.fleet_slots)
         fleet, wake = Fleet(config.slots), Wake()
-        committer = Committer(
-            store,
-            cadence_ms=rhythm.cadence_ms,
-            observer=observer,
-            wake_within=wake.within,
-            take_limits=chain.take_limits,
-        )
         heart = Heart(
             store=store,
             fleet=fleet,
@@ -122,6 +117,14 @@ async def open_engine(
             every_s=config.heartbeat_s,
             lease_ms=rhythm.lease_ms,
             wake=wake,
+        )
+        relay = Relay(fleet=fleet, heart=heart, wake=wake, rhythm=rhythm, observer=observer)
+        committer = Committer(
+            store,
+            cadence_ms=rhythm.cadence_ms,
+            observer=observer,
+            relay=relay,
+            take_limits=chain.take_limits,
         )
         savings = Savings(config.budget.degrade)
         crew = Crew(
@@ -144,6 +147,7 @@ async def open_engine(
             committer=committer,
             crew=crew,
             heart=heart,
+            relay=relay,
             sweeper=Sweeper(store=store, retention=config.retention, observer=observer),
             audit=Audit(
                 store=store,

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
 import anyio
 
-from orchestrator.verbs import Lease
+from agents.snapshot import Surroundings
+from orchestrator.verbs import ClaimedStack, Lease
 
 
 class Halt(StrEnum):
@@ -23,12 +25,16 @@ class Halt(StrEnum):
 
 
 class LiveCycle:
-    """One stack under this daemon's lease. Halting cancels model calls only: what was spent is still committed."""
+    """One stack under this daemon's lease. Halting cancels model calls only: what was spent is still committed.
+
+    ``successor`` is what goes on in its place when it has ended, where something was claimed for it.
+    """
 
     def __init__(self, *, stack_id: UUID, fence: int, claimed_at: datetime) -> None:
         self.lease = Lease(stack_id=stack_id, fence=fence)
         self.claimed_at = claimed_at
         self.halted: Halt | None = None
+        self.successor: Start | None = None
         self._scopes: set[anyio.CancelScope] = set()
 
     def halt(self, why: Halt) -> None:
@@ -48,6 +54,15 @@ class LiveCycle:
                 yield scope
             finally:
                 self._scopes.discard(scope)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """A claimed stack that is in the fleet: all that its cycle needs to begin."""
+
+    claimed: ClaimedStack
+    around: Surroundings
+    live: LiveCycle
 
 
 class Fleet:

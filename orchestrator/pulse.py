@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import anyio
 
@@ -19,8 +19,9 @@ from orchestrator.wake import Wake
 class Heart:
     """Beats every ``every_s`` under the worker's name.
 
-    Claims are numbered here. A beat names the leases that are lived by and the last claim that is over, so that the
-    database can give up leases whose claim's answer was lost, and only those: see ``heartbeat`` in the migrations.
+    Claims are numbered here. A beat names the leases that are lived by and the last claim up to which all are over, so
+    that the database can give up leases whose claim's answer was lost, and only those: see ``heartbeat`` in the
+    migrations.
     ``due`` is how many stacks anybody could have claimed at the last beat.
     """
 
@@ -34,19 +35,23 @@ class Heart:
     wake: Wake
     due: int = 0
     _claims: int = 0
-    _claims_over: int = 0
+    _open_claims: set[int] = field(default_factory=set)
 
     @contextmanager
     def claiming(self) -> Iterator[int]:
-        """Number the next claim, which is over when its stacks are in the fleet or nobody waits for its answer.
-
-        One at a time.
-        """
+        """Number the next claim, which is over when its stacks are in the fleet or nobody waits for its answer."""
         self._claims += 1
+        number = self._claims
+        self._open_claims.add(number)
         try:
-            yield self._claims
+            yield number
         finally:
-            self._claims_over = self._claims
+            self._open_claims.remove(number)
+
+    @property
+    def claims_over(self) -> int:
+        """The last claim before which none is open, itself included."""
+        return min(self._open_claims, default=self._claims + 1) - 1
 
     async def run(self) -> None:
         """Beat until cancelled; a missed beat is a fact, the lease outlives some of them."""
@@ -62,7 +67,7 @@ class Heart:
         leases = self.fleet.leases()
         pulse = await self.store.heartbeat(
             leases,
-            claims=self._claims_over,
+            claims=self.claims_over,
             name=self.name,
             version=self.version,
             slots=self.fleet.slots,

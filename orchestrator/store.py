@@ -96,24 +96,10 @@ class Store:
                 "apply the migrations in supabase/migrations or run the matching daemon",
             )
 
-    async def claim(
-        self,
-        *,
-        most: int,
-        lease_ms: int,
-        cadence_ms: int,
-        number: int | None = None,
-        fleet_slots: int | None = None,
-        stack_id: UUID | None = None,
-    ) -> Claim:
-        request: dict[str, Any] = {"max": most, "lease_ms": lease_ms, "cadence_ms": cadence_ms}
-        if number is not None:
-            request |= {"claim": number}
-        if fleet_slots is not None:
-            request |= {"fleet_max": fleet_slots}
-        if stack_id is not None:
-            request |= {"stack_id": str(stack_id)}
-        return await self._call("claim_due_stacks", request, Claim)
+    async def claim(self, terms: Mapping[str, Any], *, stack_id: UUID | None = None) -> Claim:
+        """Lease what is due on these terms (``Rhythm.terms``), or one stack whatever its state."""
+        chosen = {} if stack_id is None else {"stack_id": str(stack_id)}
+        return await self._call("claim_due_stacks", {**terms, **chosen}, Claim)
 
     async def begin(self, runs: Sequence[PlannedRun]) -> Begun:
         return await self._call("begin_runs", {"runs": [run.as_wire() for run in runs]}, Begun, persist=True)
@@ -125,15 +111,17 @@ class Store:
         *,
         cadence_ms: int,
         limits: Sequence[Limit] = (),
+        claim: Mapping[str, Any] | None = None,
     ) -> Committed:
+        """``claim`` goes with the first attempt only: what waits for its verdict must not wait for more than that."""
         request: dict[str, Any] = {
             "cadence_ms": cadence_ms,
-            "runs": [run.as_wire() for run in runs],
+            "runs": [run.wire for run in runs],
             "settlements": [settlement.as_wire() for settlement in settlements],
         }
         if limits:
             request |= {"limits": [limit.as_wire() for limit in limits]}
-        return await self._call("commit_runs", request, Committed, persist=True)
+        return await self._call("commit_runs", request, Committed, persist=True, once={"claim": claim} if claim else {})
 
     async def heartbeat(
         self,
@@ -169,16 +157,26 @@ class Store:
         rows = self._client.table("budgets_now").select("*")
         return (await self._once("budgets_now", rows, lambda data: Budgets.model_validate({"budgets": data}))).budgets
 
-    async def _call(self, verb: str, request: dict[str, Any], answer: type[A], *, persist: bool = False) -> A:
+    async def _call(
+        self,
+        verb: str,
+        request: dict[str, Any],
+        answer: type[A],
+        *,
+        persist: bool = False,
+        once: Mapping[str, Any] | None = None,
+    ) -> A:
         body = {"v": VERSION, "worker": self._worker, **request}
+        first = {**body, **(once or {})}
         wait = FIRST_WAIT_S
         while True:
             try:
-                return await self._once(verb, self._client.rpc(verb, {"request": body}), answer.model_validate)
+                return await self._once(verb, self._client.rpc(verb, {"request": first}), answer.model_validate)
             except StoreError as error:
                 if not (persist and error.passes):
                     raise
                 self.report_away(verb, error, wait)
+            first = body
             await anyio.sleep(wait * random.uniform(0.5, 1.5))
             wait = min(LONGEST_WAIT_S, wait * 2)
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
 from importlib.metadata import version
 from typing import TYPE_CHECKING, TypeVar
 
@@ -46,7 +47,11 @@ def unchanged(value: T) -> T:
 UNSEEN = nullcontext(unchanged)
 
 
-def _tracer() -> Tracer | None:
+# Looked up as a cycle begins, for the spans within it: asking for a provider is not free.
+_TRACER: ContextVar[Tracer | None] = ContextVar("tracer", default=None)
+
+
+def _look() -> Tracer | None:
     """The tracer of whatever provider this process has now; None where nobody would see its spans."""
     if trace is None or isinstance(provider := trace.get_tracer_provider(), trace.ProxyTracerProvider):
         return None
@@ -55,7 +60,8 @@ def _tracer() -> Tracer | None:
 
 def cycle_span(claimed: ClaimedStack) -> AbstractContextManager[object]:
     """Around one stack's cycle."""
-    tracer = _tracer()
+    tracer = _look()
+    _TRACER.set(tracer)
     if tracer is None:
         return UNSEEN
     attributes: Attributes = {"stackbeat.stack.id": str(claimed.stack_id), "stackbeat.fence": claimed.fence}
@@ -64,7 +70,7 @@ def cycle_span(claimed: ClaimedStack) -> AbstractContextManager[object]:
 
 def agent_span(planned: PlannedRun, attempt: int) -> AbstractContextManager[Callable[[FinishedRun], FinishedRun]]:
     """Around one begun run; give its outcome to what this yields."""
-    tracer = _tracer()
+    tracer = _TRACER.get()
     return UNSEEN if tracer is None else _agent_span(tracer, planned, attempt)
 
 
@@ -100,7 +106,7 @@ def chat_span(
 
     ``provider`` is the first choice; the span ends with the name of the one that was asked last.
     """
-    tracer = _tracer()
+    tracer = _TRACER.get()
     return UNSEEN if tracer is None else _chat_span(tracer, prompt, calls, provider=provider, simulated=simulated)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 from uuid import UUID
 
@@ -112,10 +113,13 @@ class SettleVerdict(Answer):
 
 
 class Committed(Answer):
+    """``claimed`` is None where nothing was to be claimed, or could be."""
+
     now: AwareDatetime
     next_wake_at: AwareDatetime | None = None
     runs: tuple[RunVerdict, ...] = ()
     settled: tuple[SettleVerdict, ...] = ()
+    claimed: Claim | None = None
 
 
 class HaltedStack(Answer):
@@ -220,7 +224,7 @@ def _item(item: Item | None) -> dict[str, Any] | None:
     return None if item is None else {"kind": item.kind, "ids": [str(id_) for id_ in item.ids]}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class FinishedRun:
     """One agent's turn as it ended: what was spent, what it changes, what people see of it."""
 
@@ -238,7 +242,9 @@ class FinishedRun:
     retry_ms: int | None = None
     reply_of: UUID | None = None
 
-    def as_wire(self) -> dict[str, Any]:
+    @cached_property
+    def wire(self) -> dict[str, Any]:
+        """As it is sent: weighed once, and sent at least once."""
         return {
             "run_id": str(self.run_id),
             "stack_id": str(self.stack_id),

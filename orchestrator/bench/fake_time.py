@@ -67,10 +67,7 @@ class FakeTime:
         """Play until nothing is due any more; returns when the next stack is."""
         first = len(self.cycles)
         while (begun := len(self.cycles)) - first < MOST_AT_ONCE:
-            rhythm = self.engine.rhythm
-            claim = await self.engine.store.claim(
-                most=self.engine.fleet.slots, lease_ms=rhythm.lease_ms, cadence_ms=rhythm.cadence_ms
-            )
+            claim = await self.engine.store.claim(self.engine.rhythm.terms(self.engine.fleet.slots))
             if not claim.stacks:
                 return claim.next_wake_at
             async with anyio.create_task_group() as group:

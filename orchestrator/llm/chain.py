@@ -299,12 +299,10 @@ class Chain:
         timeout_s = attempt.request.timeout_s
         self._gates.enter(attempt.key, timeout_s)
         try:
-            with anyio.fail_after(timeout_s):
+            with anyio.CancelScope(deadline=anyio.current_time() + timeout_s) as scope:
                 reply = await attempt.provider.complete(attempt.request)
-        except TimeoutError:
-            error = ProviderError(Fault.AWAY, f"did not answer within {timeout_s:.3g} s")
-            self._note_failure(attempt, error)
-            raise error from None
+            if scope.cancelled_caught:
+                raise ProviderError(Fault.AWAY, f"did not answer within {timeout_s:.3g} s")
         except ProviderError as error:
             self._note_failure(attempt, error)
             if error.fault is Fault.GARBLED:

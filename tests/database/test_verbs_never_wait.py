@@ -80,7 +80,12 @@ async def test_a_dead_daemons_stack_is_not_claimed_while_somebody_holds_what_its
         item, held = message, ("delete from agent_stacks where id = $1", sender)
     await db.begin(claimed, item={"kind": kind, "ids": [str(item)]})
     await db.pass_time(60)
+    ends = await db.stack("Ends")
+    [other] = await db.claim(stack_id=str(ends))
+    settlement = {key: other[key] for key in ("stack_id", "fence", "wakes")} | {"due_in_ms": None, "wait_reason": None}
     async with open_transaction(db, held):
         assert await db.claim() == []
+        commit = {"settlements": (settlement,), "cadence_ms": 10000, "claim": {"max": 1, "lease_ms": 15000}}
+        assert (await db.commit(**commit))["claimed"]["stacks"] == []
     assert [again["stack_id"] for again in await db.claim()] == [stack]
     assert await db.one("select status from agent_executions") == "abandoned"

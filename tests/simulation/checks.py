@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -52,15 +52,16 @@ class Watch:
               where a.id = any (%s::uuid[])"""
             rows = world.database.ask(query, ([run["stack_id"] for run in body["runs"]],))
             self._stacks = {row[0]: row[1:] for row in rows}
-        elif verb == "commit_runs" and body["runs"]:
+        elif verb == "commit_runs":
+            if "claim" in body:
+                self._claimable = claimable(world)
+                self._own = self._running_of(body["worker"], but=_touched_by(body))
             query = "select id::text from public.agent_executions where id = any (%s::uuid[]) and status = 'running'"
             self._running = {row[0] for row in world.database.ask(query, ([run["run_id"] for run in body["runs"]],))}
 
     def after(self, verb: str, body: dict[str, Any], answer: dict[str, Any]) -> None:
         if verb == "claim_due_stacks":
-            for stack in answer["stacks"]:
-                if stack["stack_id"] not in self._claimable:
-                    self.world.find(f"stack {stack['stack_id']} was claimed while it was not due or somebody's")
+            self._after_claim(answer, set())
             for run in sorted(self._own - self._running_of(body["worker"])):
                 self.world.find(f"run {run} was taken over by the very worker that had it")
         elif verb == "heartbeat":
@@ -70,11 +71,22 @@ class Watch:
             self._after_begin(body, answer)
         elif verb == "commit_runs":
             self._after_commit(body, answer)
+            if answer["claimed"]:
+                self._after_claim(answer["claimed"], set(_touched_by(body)))
+                for run in sorted(self._own - self._running_of(body["worker"])):
+                    self.world.find(f"run {run} was taken over by the very worker that had it")
 
-    def _running_of(self, worker: str, stacks: list[str] | None = None) -> set[str]:
+    def _running_of(self, worker: str, stacks: list[str] | None = None, but: Sequence[str] = ()) -> set[str]:
         query = """select id::text from public.agent_executions
-          where worker_id = %s and status = 'running' and (%s::uuid[] is null or stack_id = any (%s::uuid[]))"""
-        return {row[0] for row in self.world.database.ask(query, (worker, stacks, stacks))}
+          where worker_id = %s and status = 'running' and (%s::uuid[] is null or stack_id = any (%s::uuid[]))
+            and stack_id <> all (%s::uuid[])"""
+        return {row[0] for row in self.world.database.ask(query, (worker, stacks, stacks, list(but)))}
+
+    def _after_claim(self, claim: dict[str, Any], touched: set[str]) -> None:
+        """``touched`` are stacks that this very call may have made due."""
+        for stack in claim["stacks"]:
+            if stack["stack_id"] not in self._claimable | touched:
+                self.world.find(f"stack {stack['stack_id']} was claimed while it was not due or somebody's")
 
     def _after_begin(self, body: dict[str, Any], answer: dict[str, Any]) -> None:
         verdicts = {run["run_id"]: run["verdict"] for run in answer["runs"]}
@@ -121,6 +133,13 @@ class Watch:
             if now - since > LATE_S:
                 self.world.find(f"stack {stack} has been due and free for {now - since:.1f} s")
                 self._due_since[stack] = float("inf")
+
+
+def _touched_by(commit: dict[str, Any]) -> list[str]:
+    """Stacks that this commit may write to: their runs or cycles end here, or they are written to, which wakes them."""
+    changes = [change for run in commit["runs"] for change in run["changes"]]
+    recipients = [change["to_stack_id"] for change in changes if change.get("to_stack_id")]
+    return [part["stack_id"] for part in (*commit["runs"], *commit["settlements"])] + recipients
 
 
 def claimable(world: World) -> set[str]:

@@ -180,7 +180,7 @@ def _short(verb: str, body: dict[str, Any], answer: dict[str, Any]) -> str:
     """The call in a few words, in the order of the request: answers come in any."""
     match verb:
         case "claim_due_stacks":
-            return " ".join(f"{stack['stack_id'][:4]}#{stack['fence']}" for stack in answer["stacks"]) or "nothing"
+            return " ".join(_claimed(answer)) or "nothing"
         case "begin_runs":
             return ", ".join(_runs(body, answer))
         case "commit_runs":
@@ -189,11 +189,15 @@ def _short(verb: str, body: dict[str, Any], answer: dict[str, Any]) -> str:
                 f"settle {q['stack_id'][:4]} {verdicts[q['stack_id']]} due {q['due_in_ms']}"
                 for q in body["settlements"]
             ]
-            return ", ".join([*_runs(body, answer), *ends])
+            return ", ".join([*_runs(body, answer), *ends, *_claimed(answer["claimed"])])
         case "heartbeat":
             return f"{len(body['leases'])} leases, lost {len(answer['lost'])}, halted {len(answer['halted'])}"
         case _:
             return ""
+
+
+def _claimed(claim: dict[str, Any] | None) -> list[str]:
+    return [f"{stack['stack_id'][:4]}#{stack['fence']}" for stack in (claim or {"stacks": []})["stacks"]]
 
 
 def _runs(body: dict[str, Any], answer: dict[str, Any]) -> list[str]:

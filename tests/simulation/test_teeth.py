@@ -57,12 +57,12 @@ SABOTAGES = {
         shows=("lost work",),
     ),
     "a lease is no obstacle": Sabotage(
-        function="public.claim_due_stacks",
+        function="internal.claim_stacks",
         pieces=(("where coalesce(s.lease_expires_at, '-infinity') <= t", "where true"),),
         shows=("stack ",),
     ),
     "a worker's late claim takes over from its own runs": Sabotage(
-        function="public.claim_due_stacks",
+        function="internal.claim_stacks",
         pieces=(("s.lease_owner is distinct from me or s.claim is null", "true"),),
         shows=("run ",),
     ),
@@ -71,9 +71,18 @@ SABOTAGES = {
         pieces=(("l.id = h.stack_id and l.fence = h.fence", "false"),),
         shows=("run ",),
     ),
+    "whoever ends a cycle claims what is somebody else's": Sabotage(
+        function="public.commit_runs",
+        pieces=(("claimed := internal.claim_stacks(",
+                 "update public.stack_schedule set lease_expires_at = t, due_at = t "
+                 "where lease_owner <> (request ->> 'worker')::uuid; claimed := internal.claim_stacks("),),
+        shows=("stack ", "run "),
+    ),
     "a phantom outlives its cycle": Sabotage(
         function="public.commit_runs",
-        pieces=(("perform internal.release_work(phantoms, 'stale')", "null"),),
+        # Where the same call claims the stack again, that ends the phantom, too: here no call does.
+        pieces=(("perform internal.release_work(phantoms, 'stale')", "null"),
+                ("jsonb_typeof(request -> 'claim') = 'object'", "false")),
         shows=("a live run without its lease", "run "),
         since=4731,
     ),

@@ -15,12 +15,14 @@ import httpx
 import pytest
 from supabase import AsyncClientOptions, acreate_client
 
+from orchestrator.claims import Rhythm
 from orchestrator.committer import Bundle, Committer
 from orchestrator.config import Retention
 from orchestrator.contact import Contact
 from orchestrator.facts import Fact, Observer, OutcomeDropped, StoreAway, StoreBack, ignore
 from orchestrator.fleet import Fleet
 from orchestrator.pulse import Heart
+from orchestrator.relay import Relay
 from orchestrator.retention import Sweeper
 from orchestrator.store import Store, StoreError, StoreFault
 from orchestrator.verbs import Claim, Committed, CommitVerdict, FinishedRun, RunStatus, Settlement
@@ -83,6 +85,7 @@ def run(run_id: UUID = RUN, stack: UUID = STACK, **fields: Any) -> FinishedRun:
     return FinishedRun(run_id=run_id, stack_id=stack, fence=1, agent="planner", status=RunStatus.COMPLETED, **fields)
 
 
+RHYTHM = Rhythm(cadence_s=10, lease_s=15)
 SETTLED = Settlement(stack_id=STACK, fence=1, wakes=0, due_in_ms=0, wait_reason=None)
 
 
@@ -102,7 +105,8 @@ def committed(request: dict[str, Any], verdict: str = "done") -> httpx.Response:
 @asynccontextmanager
 async def committer_over(answer: Answer, facts: list[Fact]) -> AsyncIterator[Committer]:
     async with store_over(answer, facts.append) as store:
-        committer = Committer(store, cadence_ms=10_000, observer=facts.append, wake_within=lambda _: None)
+        relay = Relay(fleet=Fleet(5), heart=_heart(store), wake=Wake(), rhythm=RHYTHM, observer=facts.append)
+        committer = Committer(store, cadence_ms=10_000, observer=facts.append, relay=relay)
         async with anyio.create_task_group() as group:
             group.start_soon(committer.run)
             with anyio.fail_after(10):
@@ -128,6 +132,21 @@ async def test_an_outcome_outlives_an_outage_and_keeps_its_run_id() -> None:
         StoreAway,
         StoreBack,
     ]
+
+
+async def test_only_the_first_attempt_of_a_commit_claims() -> None:
+    requests: list[dict[str, Any]] = []
+
+    def answer(verb: str, request: dict[str, Any]) -> httpx.Response:
+        requests.append(request)
+        return unreachable(verb, request) if len(requests) == 1 else committed(request)
+
+    async with store_over(answer, ignore) as store:
+        await store.commit([run()], [SETTLED], cadence_ms=10_000, claim=RHYTHM.terms(1, number=4))
+    assert requests[0]["claim"] == {"max": 1, "lease_ms": 15_000, "cadence_ms": 10_000, "claim": 4}
+    assert "claim" not in requests[1], "what waits for its verdict must not wait for more than that"
+    del requests[0]["claim"]
+    assert requests[0] == requests[1]
 
 
 @pytest.mark.parametrize("verb", ["heartbeat", "prune"])
@@ -215,6 +234,16 @@ async def test_a_commit_brings_the_backlog_forward_and_only_a_claim_ends_it() ->
     contact.note(Committed(now=now, next_wake_at=now + timedelta(seconds=5)))
     assert contact.backlog_s() >= 0.01
     contact.note(claimed(next_s=60))
+    assert contact.backlog_s() == 0
+
+
+async def test_a_commit_that_claims_speaks_of_all_stacks_as_a_claim_does() -> None:
+    contact, now = Contact(), datetime.fromisoformat(NOW)
+    contact.note(claimed(next_s=0))
+    await anyio.sleep(0.01)
+    contact.note(Committed(now=now, next_wake_at=now, claimed=claimed(next_s=0)))
+    assert contact.backlog_s() >= 0.01, "still due: it waits since then"
+    contact.note(Committed(now=now, next_wake_at=now, claimed=claimed(next_s=60)))
     assert contact.backlog_s() == 0
 
 
