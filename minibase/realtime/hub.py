@@ -14,7 +14,7 @@ from minibase.realtime import persistence
 from minibase.realtime.authority import Authority
 from minibase.realtime.bindings import ANY, Binding
 from minibase.realtime.catalogue import Catalogue
-from minibase.realtime.changes import RowChange
+from minibase.realtime.changes import Layout, RowChange
 from minibase.realtime.effects import Denied, Failed, Outcome, Stood, Unavailable
 from minibase.realtime.lanes import Lane, misfit_message
 from minibase.realtime.messages import PREFIX, Broadcast, CloseCode, Extension
@@ -83,12 +83,14 @@ class Hub:
         """Changes in commit order, already visible to every new query; where their first and last commit are."""
         self._stream_at = first_lsn
         self._finish_handovers()
-        if not self._lanes:
-            logger.debug("realtime: %d changes arrived, and nobody subscribes to any", len(batch))
         for lane in list(self._lanes.values()):
             lane.offer(batch)
         self._stream_at = last_lsn
         self._finish_handovers()
+
+    def hears(self, layout: Layout) -> bool:
+        """Whether anybody may hear of this table's changes; who subscribes later sees in a query what came before."""
+        return any(lane.covers(layout) for lane in self._lanes.values())
 
     def tell(self, told: Sequence[StoredMessage]) -> None:
         """Broadcasts from the database, in commit order."""

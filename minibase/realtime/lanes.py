@@ -74,7 +74,7 @@ class Lane:
 
     def offer(self, batch: Sequence[RowChange]) -> None:
         """Take what concerns this lane. One that is too far behind loses its subscribers, who will come back."""
-        covered = {layout for layout in {change.layout for change in batch} if self._covers(layout)}
+        covered = {layout for layout in {change.layout for change in batch} if self.covers(layout)}
         taken = [change for change in batch if change.layout in covered]
         self._waiting += taken
         self._waiting_bytes += sum(change.size for change in taken)
@@ -200,7 +200,8 @@ class Lane:
         time_limit = plan.access.time_limit
         return Identity(role=self._claims.role, claims=self._claims.text, time_limit=time_limit, pace=self._pace)
 
-    def _covers(self, layout: Layout) -> bool:
+    def covers(self, layout: Layout) -> bool:
+        """Whether some subscriber may hear of this table's changes."""
         known = self._plans.get(layout)
         return bool(known.routes) if known else any(_covering(cohort, layout) for cohort in self._cohorts)
 

@@ -106,6 +106,12 @@ _BEGIN = struct.Struct(">QqI")
 _COMMIT = struct.Struct(">BQQq")
 _COLUMN = struct.Struct(">Ii")
 _OTHERS = frozenset("TYOM")
+_ROWS = frozenset((b"I", b"U", b"D"))
+
+
+def row_of(data: bytes) -> int | None:
+    """The oid of the relation of which this message brings a row, without decoding it; None for other messages."""
+    return _oid(data) if data[:1] in _ROWS else None
 
 
 def decode(data: bytes) -> Message:

@@ -12,6 +12,7 @@ import struct
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 import anyio
 import asyncpg
@@ -21,7 +22,7 @@ from psycopg.pq import abc
 from minibase.postgres.endpoint import Endpoint, Login
 from minibase.realtime import changes, pgoutput, stored
 from minibase.realtime.catalogue import Catalogue
-from minibase.realtime.changes import POSTGRES_EPOCH, RowChange
+from minibase.realtime.changes import POSTGRES_EPOCH, Layout, RowChange
 from minibase.realtime.hub import Hub
 from minibase.realtime.pgoutput import Begin, Commit, Delete, Insert, Relation, Update
 from minibase.realtime.sessions import DatabaseUnavailableError, Session
@@ -55,6 +56,40 @@ _BROKEN = (
     DatabaseUnavailableError,
     asyncpg.PostgresError,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A changed row as the log has it. Most are never decoded: a busy database writes what nobody listens to."""
+
+    layout: Layout
+    data: bytes
+    xid: int
+    committed_at: str
+
+    @property
+    def is_message(self) -> bool:
+        """A row of `realtime.messages` is a broadcast, and no change anybody subscribes to."""
+        return stored.is_messages(self.layout.relation)
+
+    def as_change(self) -> RowChange:
+        """Raises DecodeError."""
+        message = pgoutput.decode(self.data)
+        assert isinstance(message, Insert | Update | Delete)
+        return changes.from_message(
+            message, self.layout, xid=self.xid, committed_at=self.committed_at, size=len(self.data)
+        )
+
+    def as_message(self) -> StoredMessage | None:
+        """The broadcast that an insert into `realtime.messages` is. Raises DecodeError."""
+        message = pgoutput.decode(self.data)
+        if not isinstance(message, Insert):
+            return None
+        names = (column.name for column in self.layout.relation.columns)
+        found = stored.from_row(dict(zip(names, message.new, strict=True)))
+        if found is None:
+            logger.debug("realtime: a row of realtime.messages without topic, event or payload was not broadcast")
+        return found
 
 
 class Reader:
@@ -124,7 +159,7 @@ class _Stream:
         self._committed_at = ""
         self._handled = 0
         self._settled: int | None = None
-        self._batch: list[RowChange | StoredMessage] = []
+        self._batch: list[_Row] = []
         self._batch_size = 0
         self._last_xid = self._first_lsn = self._last_lsn = 0
 
@@ -154,7 +189,7 @@ class _Stream:
 
     async def _take(self, data: bytes) -> None:
         if data[:1] == _XLOG_DATA:
-            await self._handle(pgoutput.decode(data[25:]), len(data))
+            await self._handle(data[25:])
         elif data[:1] == _KEEPALIVE:
             if self._transaction is None:
                 self._handled = max(self._handled, int.from_bytes(data[1:9], "big"))
@@ -162,8 +197,12 @@ class _Stream:
                 await self._hand_over()
                 self._send_status()
 
-    async def _handle(self, message: pgoutput.Message, size: int) -> None:
-        match message:
+    async def _handle(self, data: bytes) -> None:
+        oid = pgoutput.row_of(data)
+        if oid is not None:
+            await self._add(oid, data)
+            return
+        match message := pgoutput.decode(data):
             case Begin():
                 self._transaction = message
                 self._committed_at = changes.format_commit_time(message.committed_at)
@@ -174,62 +213,47 @@ class _Stream:
                 self._relations[oid] = message
                 self._catalogue.forget(oid)
                 self._hub.forget_plans()
-            case Insert() | Update() | Delete():
-                await self._add(message, size)
             case _:
                 pass
 
-    async def _add(self, message: Insert | Update | Delete, size: int) -> None:
-        relation = self._relations.get(message.relation)
+    async def _add(self, oid: int, data: bytes) -> None:
+        relation = self._relations.get(oid)
         if relation is None or self._transaction is None:
-            raise StreamEndedError(f"a row of unknown relation {message.relation} or outside a transaction")
+            raise StreamEndedError(f"a row of unknown relation {oid} or outside a transaction")
         self._last_xid, self._last_lsn = self._transaction.xid, self._transaction.final_lsn
         if not self._batch:
             self._first_lsn = self._last_lsn
-        self._batch_size += size
-        if stored.is_messages(relation):
-            self._add_message(message, relation)
-            return
+        self._batch_size += len(data)
         layout = await self._catalogue.layout(relation)
-        self._batch.append(
-            changes.from_message(message, layout, xid=self._transaction.xid, committed_at=self._committed_at, size=size)
-        )
-
-    def _add_message(self, message: Insert | Update | Delete, relation: Relation) -> None:
-        """A row of `realtime.messages` is a broadcast, and no change anybody subscribes to."""
-        if not isinstance(message, Insert):
-            return
-        names = (column.name for column in relation.columns)
-        found = stored.from_row(dict(zip(names, message.new, strict=True)))
-        if found is None:
-            logger.debug("realtime: a row of realtime.messages without topic, event or payload was not broadcast")
-        else:
-            self._batch.append(found)
+        self._batch.append(_Row(layout, data, self._last_xid, self._committed_at))
 
     async def _hand_over(self) -> None:
         if not self._batch:
             return
         batch, self._batch, self._batch_size = self._batch, [], 0
-        await self._settle(self._last_xid)
-        told = [each for each in batch if isinstance(each, StoredMessage)]
-        rows = [each for each in batch if isinstance(each, RowChange)]
-        if rows:
-            self._hub.dispatch(rows, first_lsn=self._first_lsn, last_lsn=self._last_lsn)
+        await self._settle({row.xid for row in batch})
+        # Only now, when new queries see the rows: whoever subscribes after this moment needs no word of them.
+        told = [message for row in batch if row.is_message and (message := row.as_message()) is not None]
+        heard = {layout for layout in {row.layout for row in batch if not row.is_message} if self._hub.hears(layout)}
+        rows = [row.as_change() for row in batch if row.layout in heard]
+        logger.debug("realtime: of %d rows somebody may hear of %d", len(batch), len(rows) + len(told))
+        self._hub.dispatch(rows, first_lsn=self._first_lsn, last_lsn=self._last_lsn)
         self._hub.tell(told)
         await anyio.lowlevel.checkpoint()
 
-    async def _settle(self, xid: int) -> None:
-        """Wait until new queries see the transaction.
+    async def _settle(self, xids: set[int]) -> None:
+        """Wait until new queries see these transactions.
 
-        A commit is streamed once it is on disk, an instant before it becomes visible; a subscriber, or a policy, that
-        looked at the table in between would not find the row.
+        A commit is streamed once it is on disk, an instant before it becomes visible, and of two commits the later one
+        may become visible first; a subscriber, or a policy, that looked at the table in between would not find the row.
         """
-        while self._settled != xid:
+        waiting = xids - {self._settled}
+        while waiting:
             snapshot = Snapshot.parse(await self._session.fetch_value("select pg_current_snapshot()::text"))
-            if snapshot.sees(xid):
-                self._settled = xid
-            else:
+            waiting = {xid for xid in waiting if not snapshot.sees(xid)}
+            if waiting:
                 await anyio.sleep(SETTLE_SECONDS)
+        self._settled = self._last_xid
 
     def _send_status(self) -> None:
         """Let the server recycle the log up to what has been handed over. Sent when idle, too: others write as well."""
