@@ -23,8 +23,8 @@ async def test_a_due_stack_that_somebody_holds_is_looked_at_a_few_times_a_second
     claims: list[Claim] = []
     claim = Store.claim
 
-    async def noted(self: Store, **request: Any) -> Claim:
-        claims.append(await claim(self, **request))
+    async def noted(self: Store, *terms: Any, **more: Any) -> Claim:
+        claims.append(await claim(self, *terms, **more))
         return claims[-1]
 
     monkeypatch.setattr(Store, "claim", noted)
