@@ -49,6 +49,10 @@ class Heart:
             self._open_claims.remove(number)
 
     @property
+    def is_claiming(self) -> bool:
+        return bool(self._open_claims)
+
+    @property
     def claims_over(self) -> int:
         """The last claim before which none is open, itself included."""
         return min(self._open_claims, default=self._claims + 1) - 1

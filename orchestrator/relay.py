@@ -43,9 +43,11 @@ class Relay:
     def leg(self, settlements: Sequence[Settlement]) -> Iterator[Leg]:
         """Around one call of ``commit_runs`` and ``take``: it claims where some stack is due again at once.
 
+        Not while another claim is under way: their answers would come together, and nobody would be at work meanwhile.
         The claim is over when its stacks are in the fleet, or when nobody waits for its answer.
         """
-        if not (self._runs and any(settlement.due_in_ms == 0 for settlement in settlements)):
+        wanted = any(settlement.due_in_ms == 0 for settlement in settlements)
+        if not (self._runs and wanted) or self.heart.is_claiming:
             yield Leg(settlements=settlements, terms=None)
             return
         with self.heart.claiming() as number:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -139,7 +140,9 @@ async def test_a_place_is_a_cycles_own_not_its_successors() -> None:
     assert track.fleet.get(C) is None
 
 
-@pytest.mark.parametrize("why", ["nothing is due at once", "nothing ends", "the daemon drains", "no loop beats"])
+@pytest.mark.parametrize(
+    "why", ["nothing is due at once", "nothing ends", "the daemon drains", "no loop beats", "a claim is under way"]
+)
 async def test_nothing_is_claimed_when(why: str) -> None:
     track = Track()
     ends = [] if why == "nothing ends" else [settlement(A, due_in_ms=5_000 if why == "nothing is due at once" else 0)]
@@ -148,9 +151,12 @@ async def test_nothing_is_claimed_when(why: str) -> None:
         track.relay.stopping.set()
     if why == "no loop beats":
         track.relay.stopping = None
-    with track.relay.leg(ends) as leg:
-        assert leg.terms is None
-    assert track.heart.claims_over == 0, "and no number is used up"
+    with ExitStack() as others:
+        if why == "a claim is under way":
+            others.enter_context(track.relay.leg(ends))
+        with track.relay.leg(ends) as leg:
+            assert leg.terms is None
+        assert track.heart.claims_over == 0, "and no number is used up"
 
 
 async def test_a_daemon_that_drains_meanwhile_starts_nothing_more() -> None:
