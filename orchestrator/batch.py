@@ -1,4 +1,4 @@
-"""Many small requests that come within a few milliseconds share one call."""
+"""Many small requests that come in one turn of the event loop, or while all calls are under way, share one call."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ class Limits:
     items: int
     size: int
     calls: int = 4
-    linger_s: float = 0.003
     waiting: int = 1_000
 
 
@@ -87,7 +86,7 @@ class Batcher(Generic[T, R]):
                 if not self._waiting:
                     self._arrived = anyio.Event()
                     await self._arrived.wait()
-                    await anyio.sleep(self._limits.linger_s)
+                    await anyio.sleep(0)  # for whoever else has something to say now; a wait would only be one
                 # A call's slot first: what arrives while all calls are under way rides along.
                 await self._calls.acquire_on_behalf_of(self._waiting[0])
                 self._start(group, self._gather())
