@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 import anyio
+import anyio.lowlevel
 from anyio.abc import TaskGroup
 
 T = TypeVar("T")
@@ -86,7 +87,7 @@ class Batcher(Generic[T, R]):
                 if not self._waiting:
                     self._arrived = anyio.Event()
                     await self._arrived.wait()
-                    await anyio.sleep(0)  # for whoever else has something to say now; a wait would only be one
+                    await anyio.lowlevel.checkpoint()  # whoever else has something to say now rides along, too
                 # A call's slot first: what arrives while all calls are under way rides along.
                 await self._calls.acquire_on_behalf_of(self._waiting[0])
                 self._start(group, self._gather())
