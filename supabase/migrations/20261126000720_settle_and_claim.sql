@@ -4,6 +4,13 @@
 -- settle, lease, read. The snapshots are read by later statements of the same transaction, so they show what it has just landed and
 -- are never older than the lease; the rows that the whole fleet shares come after them, as before.
 
+-- Quota before budget: whoever writes to a budget's count before it settles quota takes the quota's rows first, as begin_runs does.
+create function internal.hold_quota() returns void
+language plpgsql set search_path = '' as $$
+begin
+  perform 1 from internal.quota q order by q.provider, q.model, q.kind for update;
+end $$;
+
 -- What claim_due_stacks and commit_runs have in common: leases at most so many due stacks to the request's worker, and reads
 -- what their agents need to know. {worker, lease_ms, cadence_ms, claim?, fleet_max?, stack_id?} -> as claim_due_stacks
 -- Two statements in this order: lease, then read the snapshots, so that they are never older than the lease.
@@ -40,6 +47,7 @@ begin
   if orphaned is not null then
     away := internal.owned_in_other_hands(orphaned);
     claimed := nullif(array(select c from unnest(claimed) c where c <> all (away)), '{}');
+    perform internal.hold_quota();   -- what may have been spent is counted, and a commit has quota to settle after this
     perform internal.release_work(array(select o from unnest(orphaned) o where o <> all (away)), 'abandoned');
   end if;
 
@@ -129,6 +137,7 @@ begin
   end if;
   if exists (select from unnest(judged) j where j.verdict in ('stale', 'stopped')) then
     -- They still get their end, where they are on record, and what stood in the ledger for a lost worker's call gives way.
+    perform internal.hold_quota();
     perform internal.forget_lost(array(
       select r.run_id from unnest(runs) r join unnest(judged) j on j.run_id = r.run_id
       where j.verdict in ('stale', 'stopped') and coalesce(jsonb_array_length(r.calls), 0) > 0), t);
@@ -164,5 +173,5 @@ begin
       select coalesce(json_agg(json_build_object('run_id', j.run_id, 'verdict', j.verdict, 'reason', j.reason)), '[]') from unnest(judged) j));
 end $$;
 
-revoke all on function internal.claim_stacks(jsonb, integer, timestamptz), public.commit_runs(jsonb) from public, anon, authenticated;
-grant execute on function internal.claim_stacks(jsonb, integer, timestamptz), public.commit_runs(jsonb) to service_role;
+revoke all on function internal.hold_quota(), internal.claim_stacks(jsonb, integer, timestamptz), public.commit_runs(jsonb) from public, anon, authenticated;
+grant execute on function internal.hold_quota(), internal.claim_stacks(jsonb, integer, timestamptz), public.commit_runs(jsonb) to service_role;
