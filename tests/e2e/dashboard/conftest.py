@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -84,3 +85,21 @@ def publish(service: Client) -> Callable[[str, str], None]:
         service.table("artifact_bodies").insert({"artifact_id": artifact_id, "content": html}).execute()
 
     return act
+
+
+@pytest.fixture
+def spend(service: Client) -> Iterator[Callable[..., None]]:
+    """Put a call of today into the ledger, a third of its tokens the reply's; the stack's rows are deleted afterwards."""
+    spenders: set[str] = set()
+
+    def act(stack_id: str, *, usd: str, tokens: int = 1_500, error: str | None = None) -> None:
+        row = {
+            **{"id": str(uuid.uuid4()), "run_id": str(uuid.uuid4()), "stack_id": stack_id, "agent_type": "builder"},
+            **{"attempt": 1, "provider": "groq", "model": "m", "cost_usd": usd, "error": error},
+            **{"tokens_in": tokens * 2 // 3, "tokens_out": tokens // 3},
+        }
+        spenders.add(stack_id)
+        service.table("llm_calls").insert(row).execute()
+
+    yield act
+    service.table("llm_calls").delete().in_("stack_id", list(spenders)).execute()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import uuid
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -15,21 +14,9 @@ from supabase import Client
 pytestmark = pytest.mark.browser
 
 
-def spend(service: Client, stack_id: str, *, usd: str, tokens: int = 1_500, error: str | None = None) -> None:
-    """A call in the ledger, a third of its tokens the reply's."""
-    row = {
-        **{"id": str(uuid.uuid4()), "run_id": str(uuid.uuid4()), "stack_id": stack_id, "agent_type": "builder"},
-        **{"attempt": 1, "provider": "groq", "model": "m", "cost_usd": usd, "error": error},
-        **{"tokens_in": tokens * 2 // 3, "tokens_out": tokens // 3},
-    }
-    service.table("llm_calls").insert(row).execute()
-
-
 @pytest.fixture
-def spender(service: Client, make_stack: Callable[..., str]) -> Any:
-    stack_id = make_stack("Big Spender")
-    yield stack_id
-    service.table("llm_calls").delete().eq("stack_id", stack_id).execute()
+def spender(make_stack: Callable[..., str]) -> str:
+    return make_stack("Big Spender")
 
 
 def row_of(page: Page, name: str) -> Any:
@@ -41,10 +28,16 @@ def cells(*texts: str) -> list[re.Pattern[str]]:
 
 
 def test_an_operator_sees_todays_calls_tokens_and_dollars_by_stack(
-    page: Page, live_stack: Any, service: Client, spender: str, sign_in: Callable[[Page], None]
+    *,
+    page: Page,
+    live_stack: Any,
+    service: Client,
+    spender: str,
+    spend: Callable[..., None],
+    sign_in: Callable[[Page], None],
 ) -> None:
-    spend(service, spender, usd="1200.5")
-    spend(service, spender, usd="34.061", error="503")
+    spend(spender, usd="1200.5")
+    spend(spender, usd="34.061", error="503")
     page.goto(live_stack.url)
     sign_in(page)
     page.get_by_test_id("spending").locator("summary").click()
@@ -55,7 +48,7 @@ def test_an_operator_sees_todays_calls_tokens_and_dollars_by_stack(
     ledger = service.table("spending_today").select("calls,cost_usd").execute().data
     assert sum(Decimal(str(line["cost_usd"])) for line in ledger) == Decimal("1234.561")
 
-    spend(service, spender, usd="0.439", tokens=3_000)
+    spend(spender, usd="0.439", tokens=3_000)
     # The page asks every ten seconds.
     expect(row.get_by_role("cell")).to_have_text(cells("3", "1", "6,000", "$1,235.00"), timeout=20_000)
     row.get_by_role("link").click()
@@ -63,9 +56,15 @@ def test_an_operator_sees_todays_calls_tokens_and_dollars_by_stack(
 
 
 def test_what_a_deleted_stack_spent_stays_counted(
-    page: Page, live_stack: Any, service: Client, spender: str, sign_in: Callable[[Page], None]
+    *,
+    page: Page,
+    live_stack: Any,
+    service: Client,
+    spender: str,
+    spend: Callable[..., None],
+    sign_in: Callable[[Page], None],
 ) -> None:
-    spend(service, spender, usd="77.25")
+    spend(spender, usd="77.25")
     page.goto(live_stack.url)
     sign_in(page)
     page.get_by_test_id("spending").locator("summary").click()
@@ -75,8 +74,10 @@ def test_what_a_deleted_stack_spent_stays_counted(
     expect(row_of(page, "Deleted stacks")).to_contain_text("$77.25")
 
 
-def test_visitors_see_no_cost_and_cannot_ask_for_it(page: Page, live_stack: Any, service: Client, spender: str) -> None:
-    spend(service, spender, usd="5")
+def test_visitors_see_no_cost_and_cannot_ask_for_it(
+    page: Page, live_stack: Any, spender: str, spend: Callable[..., None]
+) -> None:
+    spend(spender, usd="5")
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     page.goto(f"{live_stack.url}/?q=Big")

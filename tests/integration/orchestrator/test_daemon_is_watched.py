@@ -81,7 +81,9 @@ async def test_runs_calls_and_batches_of_played_stacks_are_on_the_page(world: Wo
     for number in range(5):
         await world.stack(f"Team {number}")
     agents = [Talker(turns=2), Talker(name="reviewer", turns=2)]
-    async with watching(world) as watch, world.daemon(agents, [answering()], monitor=watch.monitor):
+    # No heartbeat meanwhile: a commit that meets its locks is sent again, and counted again.
+    calm = {"heartbeat_s": 30, "lease_s": 100}
+    async with watching(world) as watch, world.daemon(agents, [answering()], monitor=watch.monitor, **calm):
         await world.until("select count(*) = 20 from public.agent_traces where action = 'talk'")
         await world.until("select count(*) = 5 from public.stack_status where wait_reason like 'idle%'")
         await watch.until_value("stackbeat_slots_free", lambda slots: slots == 200)
