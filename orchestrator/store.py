@@ -22,6 +22,7 @@ from pydantic import ValidationError
 from supabase import AsyncClient, AsyncClientOptions, acreate_client
 
 from orchestrator.config import Config
+from orchestrator.connections import kept
 from orchestrator.contact import Contact
 from orchestrator.facts import Observer, StoreAway, StoreBack
 from orchestrator.llm.values import Limit
@@ -244,9 +245,8 @@ async def _parse_fast(response: httpx.Response) -> None:
 async def open_store(config: Config, *, worker: UUID, observer: Observer) -> AsyncIterator[Store]:
     """A Store on one HTTP client of its own; nothing is sent before the first verb."""
     timeout = httpx.Timeout(config.request_timeout_s, connect=min(5.0, config.request_timeout_s))
-    limits = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS)
     hooks = {"response": [_parse_fast]}
-    async with httpx.AsyncClient(timeout=timeout, limits=limits, event_hooks=hooks) as http:
+    async with httpx.AsyncClient(timeout=timeout, limits=kept(CONNECTIONS), event_hooks=hooks) as http:
         options = AsyncClientOptions(auto_refresh_token=False, persist_session=False, httpx_client=http)
         client = await acreate_client(config.supabase_url, config.service_key.get_secret_value(), options)
         yield Store(client, url=config.supabase_url, worker=worker, observer=observer)

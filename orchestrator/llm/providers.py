@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 
 from orchestrator.config import ConfigError, Models, ProviderName, RealProvider, check_offline
+from orchestrator.connections import kept
 from orchestrator.llm.limits import read_limits
 from orchestrator.llm.replay import ReplayProvider, read_recording
 from orchestrator.llm.simulated import MODEL, Simulate, SimulatedTransport
@@ -187,9 +188,12 @@ def _short(text: str) -> str:
 def _http(
     settings: RealProvider, transport: httpx.AsyncBaseTransport | None = None, *, follow_redirects: bool = True
 ) -> httpx.AsyncClient:
-    limits = httpx.Limits(max_connections=settings.max_connections, max_keepalive_connections=settings.max_connections)
-    timeout = httpx.Timeout(settings.timeout_s, connect=5.0)
-    return httpx.AsyncClient(timeout=timeout, limits=limits, transport=transport, follow_redirects=follow_redirects)
+    return httpx.AsyncClient(
+        timeout=httpx.Timeout(settings.timeout_s, connect=5.0),
+        limits=kept(settings.max_connections),
+        transport=transport,
+        follow_redirects=follow_redirects,
+    )
 
 
 async def _nothing_to_close() -> None:

@@ -59,6 +59,7 @@ LOST = "select count(*) from llm_calls where error like 'lost%%'"
 SILENT = """
     select count(*) from agent_executions e where e.status = 'abandoned' and not exists (
       select from llm_calls c where c.run_id = e.id and coalesce(c.error, '') not like 'lost%%')"""
+FAILED = "select created_at, agent_type, attempt, latency_ms, error from llm_calls where error is not null order by 1"
 
 
 def built(place: Place, todos: int) -> None:
@@ -105,7 +106,7 @@ def assert_ledger(place: Place, provider: Provider, unreported: int | None, *, c
     else:
         unsent = place.one("select count(*) from llm_calls where error = 'cancelled'") if cut_short else 0
         assert unreported <= lost
-        assert known - least <= unsent
+        assert known - least <= unsent, place.sql(FAILED)
 
 
 # By the database's times: the next run of somebody else against the lease that nobody renewed.

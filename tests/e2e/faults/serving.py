@@ -24,6 +24,7 @@ def serving(app: Any) -> Iterator[tuple[str, BlockingPortal]]:
             log_config=None,
             access_log=False,
             ws="websockets-sansio",
+            timeout_keep_alive=60,  # closing is the clients' part: a close that meets a request is a fault of its own
             timeout_graceful_shutdown=1,
         )
         server = uvicorn.Server(config)
