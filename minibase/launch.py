@@ -38,6 +38,9 @@ from minibase.project import Project, Runtime
 
 _PARTITIONS_EVERY = 6 * 3600.0
 _MAX_FRAME = 5_000_000  # what hosted Realtime takes from a client
+# Clients give up idle connections after 4 s (undici) to a minute; who closes first must be they, never we: a request
+# that meets our close is lost without an answer. Hosted gateways wait this long or longer.
+_IDLE_SECONDS = 75
 _GRACE_SECONDS = 1
 _STOP_LIMIT = 2.0
 """What requests and sockets get to finish in; with Postgres' own stop the whole stays under five seconds."""
@@ -219,6 +222,7 @@ async def open_api(app: Any, listener: socket.socket) -> AsyncIterator[None]:
             ws="websockets-sansio",
             ws_max_size=_MAX_FRAME,
             ws_per_message_deflate=False,  # costs more than loopback saves, for each subscriber anew
+            timeout_keep_alive=_IDLE_SECONDS,
             timeout_graceful_shutdown=_GRACE_SECONDS,
         )
     )

@@ -16,6 +16,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
+from http.client import HTTPConnection
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -32,6 +33,16 @@ pytestmark = pytest.mark.minibase_only("the `minibase` command itself")
 def test_the_api_answers_where_status_says(running: Folder) -> None:
     with urllib.request.urlopen(running.values()["API_URL"] + "/health", timeout=10) as answer:
         assert answer.status == 200
+
+
+def test_a_connection_that_was_idle_as_long_as_clients_keep_theirs_still_answers(running: Folder) -> None:
+    # Most clients in Python keep them for 5 s: a server that closes then closes under their requests.
+    with contextlib.closing(HTTPConnection(urlsplit(running.values()["API_URL"]).netloc, timeout=10)) as connection:
+        for pause_s in (0, 5.5):
+            time.sleep(pause_s)
+            connection.request("GET", "/health")
+            answer = connection.getresponse()
+            assert (answer.status, answer.read() != b"") == (200, True)
 
 
 def test_migrations_and_seed_are_applied_at_start_aloud(running: Folder) -> None:
