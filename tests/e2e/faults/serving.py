@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,9 +12,13 @@ import uvicorn
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 
+async def nothing() -> None:
+    pass
+
+
 @contextmanager
-def serving(app: Any) -> Iterator[tuple[str, BlockingPortal]]:
-    """Serve `app`; gives its address and the way into its loop."""
+def serving(app: Any, at_end: Callable[[], Awaitable[None]] = nothing) -> Iterator[tuple[str, BlockingPortal]]:
+    """Serve `app`; gives its address and the way into its loop. `at_end` runs there when no request is left."""
     with socket.socket() as listener, start_blocking_portal() as portal:
         listener.bind(("127.0.0.1", 0))
         config = uvicorn.Config(
@@ -35,6 +39,7 @@ def serving(app: Any) -> Iterator[tuple[str, BlockingPortal]]:
         finally:
             server.should_exit = True
             task.result(10)
+            portal.call(at_end)
 
 
 async def _until_started(server: uvicorn.Server) -> None:

@@ -57,13 +57,16 @@ class Wire:
 
     @contextmanager
     def serve(self) -> Iterator[Wire]:
-        with serving(self._app) as (self.url, self._portal):
+        with serving(self._app, at_end=self._close) as (self.url, self._portal):
             try:
                 yield self
             finally:
                 self.mend()
-                if self._http is not None:
-                    self._portal.call(self._http.aclose)
+
+    async def _close(self) -> None:
+        # Not before: a request that is connecting meanwhile would leave its connection behind.
+        if self._http is not None:
+            await self._http.aclose()
 
     def block(
         self,
