@@ -14,6 +14,7 @@ from growth import measure_growth
 from live import measure_live
 from live_soak import run_live_soak
 from processes import clean_environment, stackbeat
+from rest import measure_rest
 from soak import run_soak
 from ui import measure_ui
 from viewer import measure_viewer
@@ -130,6 +131,21 @@ def realtime(*, changes: int | None, most: int, as_json: bool) -> None:
     tables = [table(found[name]) for name in ("steady", "bursts", "broadcasts", "beside") if found[name]]
     click.echo("\n\n".join([str(found["machine"]), *tables]))
     click.echo(f"\nidle, percent of a core: {found['idle_cpu_percent']}")
+
+
+@bench.command()
+@click.option("--connections", default="1,16", show_default=True, help="How many callers at once; several by commas.")
+@click.option("--seconds", default=3.0, show_default=True, type=click.FloatRange(0.1), help="Of each round.")
+@click.option("--rounds", default=5, show_default=True, type=click.IntRange(1), help="Medians are shown.")
+@click.option("--json", "as_json", is_flag=True)
+def rest(*, connections: str, seconds: float, rounds: int, as_json: bool) -> None:
+    """Requests a second of the data API under RLS with a token, beside the same by the driver, on minibase."""
+    counts = tuple(int(count) for count in connections.split(","))
+    rows = measure_rest(seconds=seconds, connections=counts, rounds=rounds)
+    if as_json:
+        click.echo(json.dumps({"requests": rows, "machine": machine()}))
+        return
+    click.echo(f"{machine()}\n\n{table(rows)}")
 
 
 @bench.command()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+import sys
 
 import pytest
-from given import GIVEN
+from given import GIVEN, ROOT
 from processes import clean_environment, stackbeat
 
 from orchestrator.cli.errors import ExitCode
@@ -54,6 +56,22 @@ def test_beat_says_that_there_is_no_supabase() -> None:
     assert done.returncode == ExitCode.NO_SUPABASE
     assert "cannot reach Supabase at http://127.0.0.1:1" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.minibase_only("starts one of its own")
+def test_rest_is_measured_beside_the_driver() -> None:
+    environment = {"PYTHONPATH": f"{ROOT / 'tests' / 'bench'}{os.pathsep}{ROOT / 'tests' / 'e2e'}"}
+    done = subprocess.run(
+        [sys.executable, "-m", "commands", "rest", "--connections", "2", "--seconds", "0.2", "--rounds", "1", "--json"],
+        env=clean_environment(environment), capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])["requests"]
+    assert [row["request"] for row in found] == ["one row", "a page of 100 rows", "insert a row"]
+    for row in found:
+        assert row["requests_per_s"] > 10
+        assert 0 < row["p50_ms"] <= row["p95_ms"] <= row["p99_ms"]
+        assert row["api / driver"] == pytest.approx(row["requests_per_s"] / row["driver_per_s"], abs=0.02)
 
 
 def test_economy_counts_what_hours_of_a_fleet_ask() -> None:
