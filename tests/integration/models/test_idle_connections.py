@@ -24,7 +24,7 @@ class Closing:
     """An OpenAI-compatible server that closes a connection under the question that comes too late for it."""
 
     def __init__(self) -> None:
-        self.connections = 0
+        self.connections: list[asyncio.Event] = []  # each set when it has ended
         self.url = ""
 
     @asynccontextmanager
@@ -32,9 +32,12 @@ class Closing:
         async with await asyncio.start_server(self._talk, "127.0.0.1", 0) as server:
             self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
             yield
+            for ended in self.connections:
+                await ended.wait()
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
+        ended = asyncio.Event()
+        self.connections.append(ended)
         loop = asyncio.get_running_loop()
         answered = loop.time()
         while head := await _until_blank(reader):
@@ -48,6 +51,8 @@ class Closing:
             await writer.drain()
             answered = loop.time()
         writer.close()
+        await writer.wait_closed()
+        ended.set()
 
 
 async def _until_blank(reader: asyncio.StreamReader) -> bytes:
@@ -82,4 +87,4 @@ async def test_a_connection_that_is_about_to_be_closed_is_not_used() -> None:
                 await asyncio.sleep(pause_s)
                 assert await chain.complete(PROMPT, word, ledger) == Accepted(value="yes")
     assert [call.error for call in ledger] == [None, None, None]
-    assert server.connections == 2, "the one that is fresh is used again"
+    assert len(server.connections) == 2, "the one that is fresh is used again"

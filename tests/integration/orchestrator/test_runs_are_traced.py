@@ -21,22 +21,20 @@ from .conftest import PATIENCE_S, Model, Talker, World, answering
 SECRET = "what nobody may read in a span"
 
 
-@pytest.fixture(scope="module")
-def recorder() -> Iterator[InMemorySpanExporter]:
-    """The process's one tracer provider can be set once; from then on everything is recorded here."""
+@pytest.fixture
+def spans(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExporter]:
+    """What is recorded while the test runs, and no longer.
+
+    OpenTelemetry's own way sets a process's provider for good; its span ids come from the shared generator of `random`,
+    so whatever ran later in this process, seeded or not, would draw other numbers.
+    """
     exporter = InMemorySpanExporter()
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
-    trace.set_tracer_provider(provider)
+    monkeypatch.setattr(trace, "_TRACER_PROVIDER", provider)
     assert trace.get_tracer_provider() is provider
     yield exporter
     provider.shutdown()
-
-
-@pytest.fixture
-def spans(recorder: InMemorySpanExporter) -> InMemorySpanExporter:
-    recorder.clear()
-    return recorder
 
 
 def named(spans: InMemorySpanExporter, beginning: str) -> list[ReadableSpan]:
