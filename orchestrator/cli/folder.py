@@ -27,6 +27,7 @@ class Running:
     on: str
     api_url: str
     dashboard_url: str
+    metrics_url: str | None = None
     db_url: str | None = None
     publishable_key: str | None = None
     service_key: str | None = None

@@ -140,7 +140,7 @@ async def _run(options: Options, folder: Folder, place: Place, settings: Config,
     options.say(f"Supabase: {place.as_text()}")
     folder.write_ports({"web": port_of(listeners.dashboard)})
     async with _open_place(options, place, settings) as target, web.serve(_dashboard(target), listeners.dashboard):
-        running = _running(place, target, url_of(listeners.dashboard))
+        running = _running(place, target, listeners)
         folder.write_running(running)
         config = settings.model_copy(update=_of_target(target, settings))
         await _beat(options, config, listeners.metrics, lambda: _prepare(options, folder, target, running, config))
@@ -210,12 +210,13 @@ def _dashboard(target: Target) -> Starlette:
     return web.build(page, web.find_dashboard())
 
 
-def _running(place: Place, target: Target, dashboard_url: str) -> Running:
+def _running(place: Place, target: Target, listeners: Listeners) -> Running:
     return Running(
         pid=os.getpid(),
         on=place.on,
         api_url=target.url,
-        dashboard_url=dashboard_url,
+        dashboard_url=url_of(listeners.dashboard),
+        metrics_url=f"{url_of(listeners.metrics)}/metrics" if listeners.metrics else None,
         db_url=target.db_url,
         publishable_key=target.publishable_key,
         service_key=None if place.on == "url" else target.service_key,  # of a remote project it stays where it was

@@ -31,6 +31,7 @@ class Welcome:
             "on": self.running.on,
             "already_running": self.already,
             "dashboard_url": self.running.dashboard_url,
+            "metrics_url": self.running.metrics_url,
             "api_url": self.running.api_url,
             "db_url": self.running.db_url,
             "publishable_key": self.running.publishable_key,
@@ -46,6 +47,7 @@ def as_text(welcome: Welcome) -> str:
     operator = f"{login.email}  password {login.password}" if login else "make one with `stackbeat operator add EMAIL`"
     rows = {
         "Dashboard": running.dashboard_url,
+        "Metrics": running.metrics_url,
         "API": running.api_url,
         "Database": running.db_url,
         "Public key": running.publishable_key,

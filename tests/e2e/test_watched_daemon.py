@@ -48,6 +48,7 @@ def test_up_serves_them_beside_the_dashboard(live_stack: Stack) -> None:
     said = eventually(lambda: re.search(r"(http://\S+)/metrics", log.read_text()), within=30, what="the address")
     eventually(lambda: samples(said[1])["stackbeat_stacks_claimed_total"] > 0, within=60, what="a claimed stack")
     assert httpx.get(f"{said[1]}/ready").json()["ready"] is True
+    assert live_stack.json("up")["metrics_url"] == f"{said[1]}/metrics"
     assert "stackbeat_" not in httpx.get(f"{live_stack.url}/metrics").text, "the dashboard may be for everybody"
 
 
