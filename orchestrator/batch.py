@@ -1,4 +1,4 @@
-"""Many small requests that come in one turn of the event loop, or while all calls are under way, share one call."""
+"""Many small requests that come in one turn of the event loop, or while a call is under way, share one call."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How much one call may carry and how many calls may be under way."""
+    """How much one call may carry, how many calls may be under way, and how long the next one waits for the last."""
 
     items: int
     size: int
     calls: int = 4
     waiting: int = 1_000
+    patience_s: float = 0.005
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -39,8 +40,9 @@ class _Ticket(Generic[T, R]):
 class Batcher(Generic[T, R]):
     """``submit`` waits for its own item's result, or raises what ``send`` raised; ``run`` gathers and sends.
 
-    ``send`` gets the items of one call and returns one result each, in order. While all calls are under way items
-    gather, so the batches grow by themselves under load; beyond ``waiting`` unanswered ones ``submit`` waits to get in.
+    ``send`` gets the items of one call and returns one result each, in order. While a call is under way items gather,
+    for ``patience_s`` or until they fill a call of their own, and while all calls are, however long that takes; so the
+    batches grow by themselves under load. Beyond ``waiting`` unanswered ones ``submit`` waits to get in.
     """
 
     def __init__(self, send: Callable[[Sequence[T]], Awaitable[Sequence[R]]], limits: Limits) -> None:
@@ -49,7 +51,9 @@ class Batcher(Generic[T, R]):
         self._calls = anyio.CapacityLimiter(limits.calls)
         self._room = anyio.Semaphore(limits.waiting)
         self._waiting: deque[_Ticket[T, R]] = deque()
+        self._gathered = 0  # what those count
         self._arrived = anyio.Event()
+        self._moved = anyio.Event()
         self._unanswered: dict[_Ticket[T, R], None] = {}  # in the order of their coming
 
     def oldest_s(self) -> float:
@@ -64,7 +68,10 @@ class Batcher(Generic[T, R]):
             await self._enter()
             try:
                 self._waiting.append(ticket)
+                self._gathered += count
                 self._arrived.set()
+                if self._full:
+                    self._moved.set()
                 await ticket.done.wait()
             finally:
                 self._room.release()
@@ -88,9 +95,21 @@ class Batcher(Generic[T, R]):
                     self._arrived = anyio.Event()
                     await self._arrived.wait()
                     await anyio.lowlevel.checkpoint()  # whoever else has something to say now rides along, too
+                await self._wait_for_company()
                 # A call's slot first: what arrives while all calls are under way rides along.
                 await self._calls.acquire_on_behalf_of(self._waiting[0])
                 self._start(group, self._gather())
+
+    @property
+    def _full(self) -> bool:
+        return self._gathered >= self._limits.items
+
+    async def _wait_for_company(self) -> None:
+        """Return when the call before is back, which is mostly soon, or when it is not worth waiting for any longer."""
+        with anyio.CancelScope(deadline=self._waiting[0].since + self._limits.patience_s):
+            while self._calls.borrowed_tokens and not self._full:
+                self._moved = anyio.Event()
+                await self._moved.wait()
 
     def _gather(self) -> list[_Ticket[T, R]]:
         first = self._waiting.popleft()
@@ -100,6 +119,7 @@ class Batcher(Generic[T, R]):
             if count > self._limits.items or size > self._limits.size:
                 break
             batch.append(self._waiting.popleft())
+        self._gathered -= sum(ticket.count for ticket in batch)
         return batch
 
     def _start(self, group: TaskGroup, batch: list[_Ticket[T, R]]) -> None:
@@ -113,6 +133,7 @@ class Batcher(Generic[T, R]):
                     ticket.error = error
             finally:
                 self._calls.release_on_behalf_of(batch[0])
+                self._moved.set()
             for ticket in batch:
                 ticket.done.set()
 

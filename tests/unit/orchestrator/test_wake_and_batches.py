@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -72,6 +74,72 @@ async def test_submissions_that_come_together_share_a_call_within_the_limits() -
         group.cancel_scope.cancel()
     assert results == {item: item * 2 for item in range(10)}
     assert [len(call) for call in calls] == [4, 4, 1, 1]
+
+
+@dataclass
+class Slow:
+    """Calls that stay under way until they are let go."""
+
+    calls: list[list[int]] = field(default_factory=list)
+    answer: anyio.Event = field(default_factory=anyio.Event)
+
+    async def send(self, items: Sequence[int]) -> Sequence[int]:
+        self.calls.append(list(items))
+        await self.answer.wait()
+        return items
+
+    async def until(self, calls: int) -> None:
+        with anyio.fail_after(5):
+            while len(self.calls) < calls:  # noqa: ASYNC110 - nothing else happens meanwhile
+                await anyio.sleep(0.001)
+
+
+@asynccontextmanager
+async def gathering(slow: Slow, patience_s: float) -> AsyncIterator[Callable[[int], Awaitable[None]]]:
+    """A batcher of three items a call with one call under way; yields what submits an item and lets it be taken."""
+    batcher: Batcher[int, int] = Batcher(slow.send, Limits(items=3, size=100, patience_s=patience_s))
+    async with anyio.create_task_group() as group:
+        group.start_soon(batcher.run)
+        async with anyio.create_task_group() as submitters:
+
+            async def submit(item: int) -> None:
+                submitters.start_soon(batcher.submit, item)
+                for _ in range(5):
+                    await anyio.lowlevel.checkpoint()
+
+            await submit(0)
+            assert slow.calls == [[0]], "the first one waits for nobody"
+            yield submit
+            slow.answer.set()
+        group.cancel_scope.cancel()
+
+
+async def test_what_comes_while_a_call_is_under_way_shares_the_next_one() -> None:
+    slow = Slow()
+    async with gathering(slow, patience_s=60) as submit:
+        await submit(1)
+        await submit(2)
+        assert slow.calls == [[0]]
+        slow.answer.set()
+        await slow.until(2)
+    assert slow.calls == [[0], [1, 2]]
+
+
+async def test_a_full_call_waits_for_no_other() -> None:
+    slow = Slow()
+    async with gathering(slow, patience_s=60) as submit:
+        for item in (1, 2, 3, 4):
+            await submit(item)
+        assert slow.calls == [[0], [1, 2, 3]]
+    assert slow.calls == [[0], [1, 2, 3], [4]]
+
+
+async def test_a_call_that_takes_long_is_not_waited_for() -> None:
+    slow = Slow()
+    async with gathering(slow, patience_s=0.01) as submit:
+        await submit(1)
+        await slow.until(2)
+    assert slow.calls == [[0], [1]]
 
 
 async def test_an_error_reaches_every_submitter_of_its_call_and_nobody_else() -> None:
