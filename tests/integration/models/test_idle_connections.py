@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import httpx
 from pydantic import BaseModel
@@ -38,11 +38,18 @@ class Closing:
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         ended = asyncio.Event()
         self.connections.append(ended)
+        try:
+            await self._answer(reader, writer)
+        finally:
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
+            ended.set()
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         loop = asyncio.get_running_loop()
         answered = loop.time()
-        while head := await _until_blank(reader):
-            if loop.time() - answered > ALMOST_IDLE_TOO_LONG_S:
-                break
+        while (head := await _until_blank(reader)) and loop.time() - answered <= ALMOST_IDLE_TOO_LONG_S:
             await reader.readexactly(int(httpx.Headers(_pairs(head))["content-length"]))
             body = _completion()
             writer.write(
@@ -50,9 +57,6 @@ class Closing:
             )
             await writer.drain()
             answered = loop.time()
-        writer.close()
-        await writer.wait_closed()
-        ended.set()
 
 
 async def _until_blank(reader: asyncio.StreamReader) -> bytes:
